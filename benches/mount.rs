@@ -1,0 +1,194 @@
+//! A cold mount: how many requests, and how long at 50 ms of backend latency
+//! against two bare requests to the same emulator; the release binary's size
+//! and its time from start to socket.
+//!
+//! `cargo bench --bench mount`
+
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a benchmark of known data"
+)]
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use phase_csi_provider::deadline::Deadline;
+use phase_csi_provider::mount::Mounter;
+use phase_csi_provider::phase::Phase;
+use phase_csi_provider::phase::allowed::AllowedHosts;
+use phase_csi_provider::phase::client::{Client, ClientConfig};
+use phase_csi_provider::provider::MountRequest;
+use phase_emulator::{Emulator, Options, Seed};
+use serde_json::{Value, json};
+
+const LATENCY: Duration = Duration::from_millis(50);
+const ROUNDS: usize = 9;
+
+#[tokio::main]
+async fn main() {
+    let plain = Bench::new(&[]).await;
+    let requests = plain.requests().await;
+    println!("cold mount of 50 secrets         {requests:>8} requests (to reach: 2)");
+    let referring = Bench::new(&["${Staging.X}", "${other::Production.X}"]).await;
+    let requests = referring.requests().await;
+    println!("the same, referring to 2 others  {requests:>8} requests (to reach: 4)\n");
+    plain.time_at_latency().await;
+    binary();
+}
+
+/// An emulator with 50 secrets, and the way of a mount without the socket.
+struct Bench {
+    emulator: Emulator,
+    mounter: Mounter,
+    request: Box<dyn Fn() -> MountRequest>,
+}
+
+impl Bench {
+    async fn new(references: &[&str]) -> Self {
+        let emulator = Emulator::start(Options::new(seed(references)))
+            .await
+            .unwrap();
+        emulator.control().warm_up();
+        let host = emulator.url().parse().unwrap();
+        let hosts = AllowedHosts::new(host, &[] as &[&str]).unwrap();
+        let client = Client::new(ClientConfig::default()).unwrap();
+        let token = emulator.control().token("ci").unwrap();
+        let attributes = json!({
+            "csi.storage.k8s.io/pod.namespace": "shop",
+            "phaseApp": "app",
+        });
+        let request = move || {
+            let secrets = json!({ "token": token }).to_string();
+            MountRequest::new(attributes.to_string(), secrets)
+        };
+        Self {
+            emulator,
+            mounter: Mounter::new(Phase::new(client), hosts),
+            request: Box::new(request),
+        }
+    }
+
+    async fn mount(&self) -> Duration {
+        let begun = Instant::now();
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let answer = self.mounter.mount((self.request)(), deadline).await;
+        assert!(answer.is_ok_and(|answer| answer.files.len() == 50));
+        begun.elapsed()
+    }
+
+    async fn requests(&self) -> u64 {
+        self.emulator.control().reset_counters();
+        self.mount().await;
+        let counters = self.emulator.control().requests();
+        counters.tokens + counters.secrets
+    }
+
+    /// Two requests one after the other over a kept connection, bodies read.
+    async fn bare(&self, http: &reqwest::Client) -> Duration {
+        let begun = Instant::now();
+        let control = self.emulator.control();
+        let token = control.token("ci").unwrap();
+        let bearer = token.split(':').nth(2).unwrap();
+        let environment = control.environment_id("app", "Production").unwrap();
+        for path in ["/service/secrets/tokens/", "/service/secrets/"] {
+            let answer = http
+                .get(format!("{}{path}", self.emulator.url()))
+                .header("authorization", format!("Bearer ServiceAccount {bearer}"))
+                .header("environment", &environment)
+                .send();
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.status(), 200);
+            answer.bytes().await.unwrap();
+        }
+        begun.elapsed()
+    }
+
+    async fn time_at_latency(&self) {
+        self.emulator.control().set_latency(LATENCY);
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        self.bare(&http).await;
+        self.mount().await;
+        let (mut mounts, mut bares) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            mounts.push(self.mount().await);
+            bares.push(self.bare(&http).await);
+        }
+        let (mount, bare) = (median(mounts), median(bares));
+        println!(
+            "mount at 50 ms latency           {:>8.1} ms",
+            mount.as_secs_f64() * 1e3
+        );
+        println!(
+            "two bare requests                {:>8.1} ms",
+            bare.as_secs_f64() * 1e3
+        );
+        println!(
+            "ratio                            {:>8.2} (to reach: 1.15)\n",
+            mount.as_secs_f64() / bare.as_secs_f64()
+        );
+    }
+}
+
+fn seed(references: &[&str]) -> Seed {
+    let value = |n: usize| {
+        references
+            .get(n)
+            .copied()
+            .unwrap_or("a value of ordinary length")
+    };
+    let secrets: Vec<Value> = (0..50)
+        .map(|n| json!({"key": format!("KEY_{n}"), "value": value(n)}))
+        .collect();
+    let other = json!([{"key": "X", "value": "from another"}]);
+    let seed = json!({
+        "apps": [
+            {"name": "app", "environments": [
+                {"name": "Production", "secrets": secrets},
+                {"name": "Staging", "secrets": other},
+            ]},
+            {"name": "other", "environments": [{"name": "Production", "secrets": other}]},
+        ],
+        "accounts": [{"name": "ci"}],
+    });
+    Seed::from_yaml(&seed.to_string()).unwrap()
+}
+
+fn binary() {
+    let path = env!("CARGO_BIN_EXE_phase-csi-provider");
+    let size = std::fs::metadata(path).unwrap().len() as f64 / 1e6;
+    println!("release binary                   {size:>8.1} MB (to reach: 20)");
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("phase.sock");
+    let starts: Vec<_> = (0..ROUNDS).map(|_| start(path, &socket)).collect();
+    let start = median(starts).as_secs_f64() * 1e3;
+    println!("start to socket ready            {start:>8.1} ms (to reach: 100)");
+}
+
+fn start(path: &str, socket: &Path) -> Duration {
+    let begun = Instant::now();
+    let mut child = Command::new(path)
+        .args([
+            "serve",
+            "--endpoint",
+            &format!("unix://{}", socket.display()),
+        ])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while UnixStream::connect(socket).is_err() {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let ready = begun.elapsed();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    ready
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}

@@ -1,0 +1,61 @@
+//! Why a mount was refused: a closed list that decides the gRPC code.
+
+use tonic::Code;
+
+/// Why a mount was refused. Every error of every room has exactly one.
+///
+/// The list is closed on purpose: the gRPC code, and later the metric label,
+/// come from here and nowhere else, so the five codes that can start a pod
+/// with an empty volume (`CANCELLED`, `DEADLINE_EXCEEDED`, `UNAVAILABLE`,
+/// `RESOURCE_EXHAUSTED`, `ABORTED`) cannot be chosen by accident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Our own time limit, or the caller's, ran out.
+    Deadline,
+    /// The credential is known but may not read what was asked for.
+    Forbidden,
+    /// A defect of ours: a panic, an impossible state.
+    Internal,
+    /// The SecretProviderClass, or the request around it, is wrong.
+    InvalidClass,
+    /// Phase answered with something that is not Phase's protocol.
+    MalformedAnswer,
+    /// The pod's volume names no credential.
+    NoCredential,
+    /// The app, environment, folder, key or reference does not exist.
+    NotFound,
+    /// Phase asked us to wait for longer than this mount can.
+    RateLimited,
+    /// The credential is malformed, expired, deleted or unknown.
+    RefusedCredential,
+    /// The provider is shutting down.
+    Stopping,
+    /// The answer is larger than the driver accepts.
+    TooLarge,
+    /// Something did not decrypt, or decrypted to the wrong thing.
+    Undecryptable,
+    /// Phase could not be reached, or answered with a server error.
+    Unreachable,
+}
+
+impl Cause {
+    /// The gRPC code that the driver gets.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Forbidden => Code::PermissionDenied,
+            Self::InvalidClass => Code::InvalidArgument,
+            Self::NoCredential => Code::FailedPrecondition,
+            Self::NotFound => Code::NotFound,
+            Self::RefusedCredential => Code::Unauthenticated,
+            Self::Undecryptable => Code::DataLoss,
+            Self::Deadline
+            | Self::Internal
+            | Self::MalformedAnswer
+            | Self::RateLimited
+            | Self::Stopping
+            | Self::TooLarge
+            | Self::Unreachable => Code::Internal,
+        }
+    }
+}

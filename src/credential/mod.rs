@@ -1,0 +1,62 @@
+//! Whose Phase token a mount uses: one file per way. This room knows no
+//! secrets of Phase, and a credential that is not the pod's own is never used.
+
+mod publish_secret;
+
+pub use publish_secret::token;
+
+use crate::cause::Cause;
+use crate::phase::token::TokenError;
+
+/// Why a pod has no usable token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialError {
+    /// The volume names no Secret.
+    #[error(
+        "no Phase token: the pod's volume names no Secret: create one with the service token under the key token, in namespace \"{namespace}\", and name it in the volume's csi.nodePublishSecretRef"
+    )]
+    Absent {
+        /// The pod's namespace.
+        namespace: String,
+    },
+    /// The Secret has neither of the keys.
+    #[error(
+        "no Phase token: the Secret of nodePublishSecretRef in namespace \"{namespace}\" has no key token or PHASE_SERVICE_TOKEN: it has {found}"
+    )]
+    NoKey {
+        /// The pod's namespace.
+        namespace: String,
+        /// Its keys.
+        found: String,
+    },
+    /// The driver sent something else than an object of texts.
+    #[error(
+        "secrets of the mount request are not a JSON object of texts: this is for the driver to mend: check its version"
+    )]
+    NotJson,
+    /// The text under the key is no token.
+    #[error(
+        "{error} (key {key} of the Secret of nodePublishSecretRef in namespace \"{namespace}\")"
+    )]
+    Token {
+        /// The pod's namespace.
+        namespace: String,
+        /// The Secret's key.
+        key: &'static str,
+        /// What is wrong with it.
+        error: TokenError,
+    },
+}
+
+impl CredentialError {
+    /// What the driver's code follows from.
+    #[must_use]
+    pub const fn cause(&self) -> Cause {
+        match self {
+            Self::Absent { .. } | Self::NoKey { .. } => Cause::NoCredential,
+            Self::NotJson => Cause::InvalidClass,
+            Self::Token { .. } => Cause::RefusedCredential,
+        }
+    }
+}

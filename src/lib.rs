@@ -1,0 +1,21 @@
+//! Phase secrets for Kubernetes pods, through the Secrets Store CSI Driver.
+//!
+//! The way of a mount goes through the rooms in one direction:
+//!
+//! [`provider`] (bytes in, deadline) → [`class`] (what is wanted) →
+//! [`credential`] (who asks) → [`phase`] (fetch, open, resolve) → [`render`]
+//! (files, modes, versions) → [`provider`] (bytes out). [`mount`] is that way in
+//! one function, [`serve`] the daemon around it.
+
+pub mod cause;
+pub mod class;
+pub mod credential;
+pub mod deadline;
+pub mod duration;
+pub mod mistakes;
+pub mod mount;
+pub mod phase;
+pub mod provider;
+pub mod render;
+pub mod serve;
+pub mod telemetry;

@@ -1,0 +1,116 @@
+//! The way of a mount: request, class, credential, Phase, files, answer.
+
+use std::time::Instant;
+
+use secrecy::{ExposeSecret, SecretString};
+use tracing::{info, warn};
+
+use crate::class::{Attributes, AttributesError, Class, ClassError};
+use crate::credential::{self, CredentialError};
+use crate::deadline::Deadline;
+use crate::phase::allowed::AllowedHosts;
+use crate::phase::{self, Phase};
+use crate::provider::Failure;
+use crate::provider::grpc::{File, MountRequest, MountResponse, ObjectVersion};
+use crate::render::{self, Layout, RenderError};
+
+/// Answers mounts: every collaborator that the way needs.
+pub struct Mounter {
+    phase: Phase,
+    hosts: AllowedHosts,
+}
+
+impl Mounter {
+    /// Over this way to Phase, for classes that name one of these hosts.
+    #[must_use]
+    pub const fn new(phase: Phase, hosts: AllowedHosts) -> Self {
+        Self { phase, hosts }
+    }
+
+    /// All files of one volume, or one clear reason why not.
+    ///
+    /// # Errors
+    /// A [`Failure`] with its cause, from whichever room refused.
+    pub async fn mount(
+        &self,
+        request: MountRequest,
+        deadline: Deadline,
+    ) -> Result<MountResponse, Failure> {
+        let begun = Instant::now();
+        let secrets = SecretString::from(Box::<str>::from(request.secrets.as_str()));
+        let attributes = Attributes::parse(&request.attributes)?;
+        let class = Class::parse(&attributes, &self.hosts)?;
+        let token = credential::token(&secrets, &attributes.pod().namespace)?;
+        let deadline = deadline.with_margin();
+        let answer = self.phase.read(&token, &class.query, deadline).await?;
+        let (app, environment) = (answer.app.clone(), answer.environment.clone());
+        for warning in &answer.warnings {
+            warn!(class = attributes.class_name(), "{warning}");
+        }
+        let files = render::files(answer, &class.layout())?;
+        let pod = attributes.pod();
+        info!(
+            namespace = pod.namespace,
+            pod = pod.name,
+            service_account = pod.service_account,
+            class = attributes.class_name(),
+            app,
+            environment,
+            folder = class.query.filter.folder.as_str(),
+            files = files.len(),
+            milliseconds = begun.elapsed().as_millis(),
+            "mounted"
+        );
+        Ok(response(files))
+    }
+}
+
+impl Class {
+    fn layout(&self) -> Layout<'_> {
+        Layout {
+            folder: &self.query.filter.folder,
+            mode: self.file_mode,
+            allow_empty: self.allow_empty,
+        }
+    }
+}
+
+fn response(files: Vec<render::File>) -> MountResponse {
+    let versions = files.iter().map(|file| ObjectVersion {
+        id: file.path.clone(),
+        version: file.version.clone(),
+    });
+    MountResponse {
+        object_version: versions.collect(),
+        error: None,
+        files: files.into_iter().map(message).collect(),
+    }
+}
+
+/// The one place where plaintext leaves its wiped type: into the answer.
+fn message(file: render::File) -> File {
+    File {
+        path: file.path,
+        mode: i32::try_from(file.mode).expect("permission bits are at most 0777"),
+        contents: file.contents.expose_secret().to_vec(),
+    }
+}
+
+/// Every room's error keeps its own text and names its own cause.
+macro_rules! fails_with {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(error.cause(), error.to_string())
+            }
+        }
+    )+};
+}
+
+fails_with!(
+    AttributesError,
+    ClassError,
+    CredentialError,
+    RenderError,
+    phase::Error
+);

@@ -1,0 +1,43 @@
+//! `ph:v1`: one text sealed for one key pair.
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::primitives::{DoesNotOpen, KeyPair, open_blob};
+use base64ct::{Base64, Encoding};
+
+/// Opens `ph:v1:<64 hex digits: the writer's ephemeral public key>:<standard
+/// padded base64 of a blob>` with the reader's key pair.
+///
+/// # Errors
+/// When the text has another shape, was sealed for another key, was altered,
+/// or holds something that is not UTF-8.
+pub fn open(envelope: &str, reader: &KeyPair) -> Result<SecretString, DoesNotOpen> {
+    let bytes = open_bytes(envelope, reader)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| DoesNotOpen)?;
+    // A copy of the exact size: shrinking in place could leave a piece behind unwiped.
+    Ok(SecretString::from(Box::<str>::from(text)))
+}
+
+/// As [`open`], for plaintext that need not be UTF-8.
+pub(crate) fn open_bytes(
+    envelope: &str,
+    reader: &KeyPair,
+) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
+    let (writer, blob) = split(envelope)?;
+    let key = reader.receiving_key(&writer)?;
+    open_blob(&key, blob)
+}
+
+fn split(envelope: &str) -> Result<([u8; 32], Zeroizing<Vec<u8>>), DoesNotOpen> {
+    let rest = envelope.strip_prefix("ph:v1:").ok_or(DoesNotOpen)?;
+    let (writer, blob) = rest.split_once(':').ok_or(DoesNotOpen)?;
+    let mut public = [0; 32];
+    if writer.len() != 64 {
+        return Err(DoesNotOpen);
+    }
+    base16ct::mixed::decode(writer, &mut public).map_err(|_| DoesNotOpen)?;
+    // Strict: a fifth segment, white space, url-safe or unpadded text are not in its alphabet.
+    let blob = Base64::decode_vec(blob).map_err(|_| DoesNotOpen)?;
+    Ok((public, Zeroizing::new(blob)))
+}

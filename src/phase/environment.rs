@@ -1,0 +1,183 @@
+//! One environment as it was fetched: its rows, still sealed, and their keys.
+
+use std::collections::HashMap;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::folder::Folder;
+use super::keyring::EnvironmentKeys;
+use super::primitives::DoesNotOpen;
+use super::wire::{Sealed, SecretRow};
+use crate::cause::Cause;
+
+/// One environment as it was fetched: its rows, still sealed, and their keys.
+pub struct Environment {
+    place: Place,
+    keys: EnvironmentKeys,
+    rows: Vec<Row>,
+    by_digest: HashMap<(Folder, String), usize>,
+}
+
+/// Which environment of which app, by name: for errors.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The app's id.
+    pub app_id: String,
+    /// The app's name.
+    pub app: String,
+    /// The environment's id.
+    pub environment_id: String,
+    /// The environment's name.
+    pub environment: String,
+}
+
+/// One opened secret, before its references are resolved.
+pub struct Secret {
+    /// Its key.
+    pub key: String,
+    /// The folder it lies in.
+    pub folder: Folder,
+    /// Its value; the personal override where the token is a person's.
+    pub value: SecretString,
+}
+
+/// A row that does not open.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{secret} does not decrypt: folder \"{folder}\" of environment \"{environment}\" in app \"{app}\": write it again in Phase, or delete it"
+)]
+pub struct RowError {
+    secret: String,
+    folder: Folder,
+    environment: String,
+    app: String,
+}
+
+impl RowError {
+    /// Always something that does not decrypt.
+    #[must_use]
+    pub const fn cause(&self) -> Cause {
+        Cause::Undecryptable
+    }
+}
+
+/// Which rows of an environment a class asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// The folder.
+    pub folder: Folder,
+    /// Also the folders below it.
+    pub recursive: bool,
+    /// Any of these tags, as [`Tag::parse`] made them; empty means all secrets.
+    pub tags: Vec<Tag>,
+}
+
+/// A tag in the form in which tags are compared: lower case, `_` as a space.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tag(String);
+
+struct Row {
+    id: String,
+    folder: Folder,
+    tags: Vec<Tag>,
+    sealed: Sealed,
+}
+
+impl Environment {
+    /// Rows of other kinds than stored secrets (dynamic ones) are left out.
+    #[must_use]
+    pub fn new(place: Place, keys: EnvironmentKeys, rows: Vec<SecretRow>) -> Self {
+        let stored = rows.into_iter().filter_map(|row| {
+            Some(Row {
+                folder: Folder::parse(&row.path),
+                tags: row.tags.iter().map(|tag| Tag::parse(tag)).collect(),
+                id: row.id,
+                sealed: row.sealed?,
+            })
+        });
+        let rows: Vec<_> = stored.collect();
+        let address = |row: &Row| (row.folder.clone(), row.sealed.key_digest.clone());
+        let by_digest = rows.iter().map(address).zip(0..).collect();
+        Self {
+            place,
+            keys,
+            rows,
+            by_digest,
+        }
+    }
+
+    /// Where this is.
+    #[must_use]
+    pub const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The rows that a filter lets through.
+    #[must_use]
+    pub fn select(&self, filter: &Filter) -> Vec<usize> {
+        let fits = |row: &Row| {
+            let below = filter.folder.below(&row.folder);
+            below.is_some_and(|below| filter.recursive || below.is_empty())
+                && filter.has_tag(&row.tags)
+        };
+        let indices = 0..self.rows.len();
+        indices.filter(|&index| fits(&self.rows[index])).collect()
+    }
+
+    /// The row of one key, found by its digest: nothing else is opened for it.
+    #[must_use]
+    pub fn find(&self, folder: &Folder, key: &str) -> Option<usize> {
+        let address = (folder.clone(), self.keys.key_digest(key));
+        self.by_digest.get(&address).copied()
+    }
+
+    /// Opens one row.
+    ///
+    /// # Errors
+    /// When its key or value does not open: names the key where that is readable.
+    pub fn open(&self, index: usize) -> Result<Secret, RowError> {
+        let Row {
+            id, folder, sealed, ..
+        } = &self.rows[index];
+        let error = |secret: String| RowError {
+            secret,
+            folder: folder.clone(),
+            environment: self.place.environment.clone(),
+            app: self.place.app.clone(),
+        };
+        let key = self
+            .keys
+            .open(&sealed.key)
+            .map_err(|DoesNotOpen| error(format!("the name of the secret with id {id}")))?;
+        let key = key.expose_secret().to_owned();
+        let value = self
+            .keys
+            .open(&sealed.value)
+            .map_err(|DoesNotOpen| error(format!("secret \"{key}\"")))?;
+        Ok(Secret {
+            key,
+            folder: folder.clone(),
+            value,
+        })
+    }
+}
+
+impl Secret {
+    pub(super) fn with_value(self, value: SecretString) -> Self {
+        Self { value, ..self }
+    }
+}
+
+impl Filter {
+    fn has_tag(&self, tags: &[Tag]) -> bool {
+        self.tags.is_empty() || tags.iter().any(|tag| self.tags.contains(tag))
+    }
+}
+
+impl Tag {
+    /// Tags are equal in any case, and `_` equals a space.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        Self(text.trim().to_lowercase().replace('_', " "))
+    }
+}

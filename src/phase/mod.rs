@@ -1,0 +1,220 @@
+//! Phase itself: token, key chain, HTTP, selection, references.
+//!
+//! [`Phase::read`] is the way through: the tokens answer opens the account's
+//! keys, names choose app and environment, one request brings its rows, the
+//! selected ones are opened, references are replaced. This room knows nothing
+//! of Kubernetes or files.
+
+mod account;
+pub mod allowed;
+pub mod client;
+pub mod envelope;
+pub mod environment;
+mod expand;
+pub mod folder;
+mod gather;
+pub mod host;
+pub mod keyring;
+pub mod opener;
+pub mod primitives;
+pub mod reference;
+pub mod resolve;
+pub mod retry;
+pub mod selection;
+pub mod token;
+pub mod wire;
+
+use std::sync::Arc;
+
+use account::Account;
+use client::{Client, ClientError, UnusableBearer};
+use environment::{Filter, RowError, Secret};
+use folder::Folder;
+use host::Host;
+use keyring::{Keyring, KeyringError};
+use opener::Opener;
+use primitives::SecretKey;
+use resolve::Problem;
+use selection::{AppSelector, SelectionError};
+use token::Token;
+
+use crate::cause::Cause;
+use crate::deadline::Deadline;
+
+/// The door of this room.
+pub struct Phase {
+    client: Client,
+    opener: Opener,
+}
+
+/// What a mount wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Which console.
+    pub host: Host,
+    /// Which app.
+    pub app: AppSelector,
+    /// Which environment, by its whole name in any case.
+    pub environment: String,
+    /// Which of its secrets.
+    pub filter: Filter,
+    /// What becomes of a reference that cannot be resolved.
+    pub on_reference_error: OnReferenceError,
+}
+
+/// What becomes of a reference that cannot be resolved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnReferenceError {
+    /// The mount fails and names it.
+    #[default]
+    Fail,
+    /// Its text stays, and a warning is logged.
+    Warn,
+}
+
+/// The secrets of one query, opened and resolved, in no particular order.
+pub struct Answer {
+    /// The app's name as Phase spells it.
+    pub app: String,
+    /// The environment's name as Phase spells it.
+    pub environment: String,
+    /// The secrets.
+    pub secrets: Vec<Secret>,
+    /// References whose text was kept, one line each, without any value.
+    pub warnings: Vec<String>,
+    /// A key of the account for [`VERSION_PURPOSE`]: equal for all its tokens.
+    pub version_key: SecretKey,
+}
+
+/// What the answer's version key is derived for.
+pub const VERSION_PURPOSE: &str = "phase-csi-provider object version v1";
+
+/// Why secrets could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A token that no header can carry.
+    #[error(transparent)]
+    Bearer(#[from] UnusableBearer),
+    /// Keys do not open.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// A value grew too large by its references.
+    #[error(
+        "secret \"{key}\" in folder \"{folder}\" is larger than {most} bytes once its references are resolved: shorten it"
+    )]
+    LargeValue {
+        /// Its key.
+        key: String,
+        /// Its folder.
+        folder: Folder,
+        /// The limit in bytes.
+        most: usize,
+    },
+    /// A reference cannot be resolved.
+    #[error(
+        "{reference} in secret \"{key}\" of folder \"{folder}\" cannot be resolved: {problem}: mend it, or keep its text with onSecretReferenceError: Warn"
+    )]
+    Reference {
+        /// The reference as it may be shown.
+        reference: String,
+        /// The key whose value holds it.
+        key: String,
+        /// That key's folder.
+        folder: Folder,
+        /// Why.
+        problem: Box<Problem>,
+    },
+    /// A row does not open.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// App or environment not found.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// References lead to more than is sane.
+    #[error("references lead to more than {most} {what}: mount fewer secrets in one class")]
+    TooManyReferences {
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        most: usize,
+    },
+}
+
+impl Error {
+    /// The cause that decides the gRPC code.
+    #[must_use]
+    pub const fn cause(&self) -> Cause {
+        match self {
+            Self::Bearer(_) => Cause::RefusedCredential,
+            Self::Client(error) => error.cause(),
+            Self::Keyring(error) => error.cause(),
+            Self::LargeValue { .. } | Self::TooManyReferences { .. } => Cause::TooLarge,
+            Self::Reference { problem, .. } => problem.cause(),
+            Self::Row(error) => error.cause(),
+            Self::Selection(error) => error.cause(),
+        }
+    }
+}
+
+impl Phase {
+    /// Over this client, opening on all cores.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            opener: Opener::default(),
+        }
+    }
+
+    /// The secrets that a query names, as a token opens them: two requests, and
+    /// one more for each further environment that references lead to.
+    ///
+    /// # Errors
+    /// [`Error`]; all or nothing, never a part.
+    pub async fn read(
+        &self,
+        token: &Token,
+        query: &Query,
+        deadline: Deadline,
+    ) -> Result<Answer, Error> {
+        let authorization = token.authorization()?;
+        let tokens = self
+            .client
+            .tokens(&query.host, &authorization, deadline)
+            .await?;
+        let keyring = Keyring::unlock(token, &tokens.wrapped_key_share)?;
+        let app = query.app.choose(&tokens.apps)?;
+        let key = selection::environment(app, &query.environment)?;
+        let account = Account {
+            client: &self.client,
+            host: &query.host,
+            authorization: &authorization,
+            keyring: &keyring,
+            apps: &tokens.apps,
+            deadline,
+        };
+        let home = account.fetch(app, key).await?;
+        let rows = home.select(&query.filter).into_iter();
+        let rows = rows.map(|row| (Arc::clone(&home), row)).collect();
+        let secrets = self.opener.open(rows).await?;
+        let (secrets, warnings) = resolve::resolve(
+            &account,
+            &self.opener,
+            &home,
+            secrets,
+            query.on_reference_error,
+        )
+        .await?;
+        Ok(Answer {
+            app: app.name.clone(),
+            environment: key.environment.name.clone(),
+            secrets,
+            warnings,
+            version_key: keyring.derive(VERSION_PURPOSE),
+        })
+    }
+}

@@ -1,0 +1,204 @@
+//! The two methods of the contract, around the handler that fetches secrets.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::Request;
+use hyper::body::Incoming;
+use prost::Message;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout_at;
+use tonic::codegen::Service;
+use tonic::{Response, Status};
+use tracing::{debug, error, warn};
+
+use super::Failure;
+use super::grpc::csi_driver_provider_server::{CsiDriverProvider, CsiDriverProviderServer};
+use super::grpc::{MountRequest, MountResponse, VersionRequest, VersionResponse};
+use super::limit::Limit;
+use super::status::is_grpc;
+use crate::cause::Cause;
+use crate::deadline::Deadline;
+
+/// What fetches the secrets of one mount.
+pub(super) type Handler = Arc<dyn Fn(MountRequest, Deadline) -> Answering + Send + Sync>;
+/// A mount under way.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Result<MountResponse, Failure>> + Send>>;
+
+/// How far the provider is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Mounts are taken.
+    Serving,
+    /// No new mounts; running ones may finish.
+    Draining,
+    /// No mounts at all; connections close once the last answer is out.
+    Ended,
+}
+
+impl Stage {
+    /// Waits until `watched` is at this stage or past it.
+    pub(super) async fn reached(self, watched: &watch::Receiver<Self>) {
+        let mut watched = watched.clone();
+        // An error means that the server itself is gone: past every stage.
+        drop(watched.wait_for(|now| *now >= self).await);
+    }
+}
+
+/// The calls of one provider; a clone shares everything.
+#[derive(Clone)]
+pub(super) struct Calls {
+    service: CsiDriverProviderServer<Mounts>,
+    mount_deadline: Duration,
+}
+
+impl Calls {
+    pub(super) fn new(mounts: Mounts, mount_deadline: Duration) -> Self {
+        let service =
+            CsiDriverProviderServer::new(mounts).max_decoding_message_size(MAX_REQUEST_BYTES);
+        Self {
+            service,
+            mount_deadline,
+        }
+    }
+
+    /// Answers one call within its limit, which counts from here: it covers a
+    /// request that trickles in, waiting for a place, and the mount itself.
+    pub(super) async fn answer(
+        mut self,
+        mut request: Request<Incoming>,
+    ) -> http::Response<tonic::body::Body> {
+        if !is_grpc(request.headers()) {
+            return Status::invalid_argument(
+                "content-type is not application/grpc: only gRPC is served here",
+            )
+            .into_http();
+        }
+        let limit = Limit::new(request.headers(), self.mount_deadline);
+        request.extensions_mut().insert(limit);
+        let Ok(Ok(answer)) = timeout_at(limit.instant(), self.service.call(request)).await else {
+            return refusal(limit.passed()).into_http();
+        };
+        answer
+    }
+}
+
+/// The mounts of one provider: how many run, and what runs them.
+pub(super) struct Mounts {
+    pub(super) handler: Handler,
+    /// The places of mounts that run at once.
+    pub(super) places: Arc<Semaphore>,
+    pub(super) stage: watch::Receiver<Stage>,
+    /// The largest answer that the driver takes.
+    pub(super) max_answer_bytes: usize,
+}
+
+#[tonic::async_trait]
+impl CsiDriverProvider for Mounts {
+    async fn version(
+        &self,
+        _: tonic::Request<VersionRequest>,
+    ) -> Result<Response<VersionResponse>, Status> {
+        Ok(Response::new(VersionResponse {
+            version: String::from("v1alpha1"),
+            runtime_name: String::from(env!("CARGO_PKG_NAME")),
+            runtime_version: String::from(env!("CARGO_PKG_VERSION")),
+        }))
+    }
+
+    async fn mount(
+        &self,
+        request: tonic::Request<MountRequest>,
+    ) -> Result<Response<MountResponse>, Status> {
+        let started = Instant::now();
+        let limit = request.extensions().get::<Limit>().copied();
+        let limit =
+            limit.unwrap_or_else(|| Limit::new(request.metadata().as_ref(), Duration::ZERO));
+        let place = self.place().await.map_err(refusal)?;
+        let answer = self.run(request.into_inner(), limit).await;
+        let answer = answer
+            .and_then(|answer| self.check(answer))
+            .map_err(refusal)?;
+        let (files, millis) = (answer.files.len(), millis(started));
+        debug!(
+            files,
+            bytes = answer.encoded_len(),
+            millis,
+            "mount answered"
+        );
+        let mut response = Response::new(answer);
+        response.extensions_mut().insert(Arc::new(place));
+        Ok(response)
+    }
+}
+
+impl Mounts {
+    /// A place among the running mounts, as soon as one is free.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        tokio::select! {
+            biased;
+            () = Stage::Draining.reached(&self.stage) => Err(stopping("no new mounts are taken")),
+            place = self.places.clone().acquire_owned() => place.map_err(|_| stopping("no new mounts are taken")),
+        }
+    }
+
+    /// Runs the handler in a task of its own, so that a panic ends only this
+    /// mount. The task is aborted when this future is dropped: when the client
+    /// goes away, or the time is over.
+    async fn run(&self, request: MountRequest, limit: Limit) -> Result<MountResponse, Failure> {
+        let handler = Arc::clone(&self.handler);
+        let mut task = JoinSet::new();
+        task.spawn(async move { handler(request, limit.inner()).await });
+        tokio::select! {
+            ended = task.join_next() => match ended {
+                Some(Ok(answer)) => answer,
+                _ => Err(defect("the mount panicked")),
+            },
+            () = Stage::Ended.reached(&self.stage) => Err(stopping("this mount did not finish in time")),
+        }
+    }
+
+    /// Refuses what the driver would refuse, or worse, take as nothing.
+    fn check(&self, answer: MountResponse) -> Result<MountResponse, Failure> {
+        if answer.files.is_empty() || answer.object_version.is_empty() {
+            return Err(defect("an answer without files or without versions"));
+        }
+        let (bytes, max) = (answer.encoded_len(), self.max_answer_bytes);
+        if bytes > max {
+            let text = format!(
+                "answer of {bytes} bytes is larger than the {max} bytes that the driver takes: select fewer secrets, \
+                 or raise --max-call-recv-msg-size of the driver and --max-call-send-msg-size of the provider together"
+            );
+            return Err(Failure::new(Cause::TooLarge, text));
+        }
+        Ok(answer)
+    }
+}
+
+fn refusal(failure: Failure) -> Status {
+    if failure.cause == Cause::Internal {
+        error!(cause = ?failure.cause, message = %failure, "mount refused");
+    } else {
+        warn!(cause = ?failure.cause, message = %failure, "mount refused");
+    }
+    failure.into()
+}
+
+fn stopping(what: &str) -> Failure {
+    let text = format!("provider is stopping: {what}: retry is automatic");
+    Failure::new(Cause::Stopping, text)
+}
+
+fn defect(what: &str) -> Failure {
+    let text = format!("internal error: {what}: this is a defect, please report it");
+    Failure::new(Cause::Internal, text)
+}
+
+fn millis(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A SecretProviderClass is bounded by etcd at about 1.5 MiB, a Secret by 1 MiB.
+const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;

@@ -1,0 +1,126 @@
+//! `serve`: the daemon that a node runs.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tracing::{info, warn};
+
+use crate::duration;
+use crate::mount::Mounter;
+use crate::phase::Phase;
+use crate::phase::allowed::AllowedHosts;
+use crate::phase::client::{CaFileError, Client, ClientConfig};
+use crate::phase::host::{DEFAULT_HOST, Host, HostError};
+use crate::provider::{self, BindError, Endpoint, Stopped};
+
+/// Serves pods' secrets to the Secrets Store CSI Driver on this node.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// Socket to serve
+    #[arg(
+        long,
+        env = "PHASE_CSI_ENDPOINT",
+        default_value = "unix:///var/run/secrets-store-csi-providers/phase.sock"
+    )]
+    pub endpoint: Endpoint,
+
+    /// Console URL of classes that name none
+    #[arg(long, env = "PHASE_CSI_PHASE_HOST", default_value = DEFAULT_HOST)]
+    pub phase_host: Host,
+
+    /// Further console URL that a class may name, repeatable; http:// only if written out; * for any https://
+    #[arg(long, env = "PHASE_CSI_ALLOWED_HOST", value_delimiter = ',')]
+    pub allowed_host: Vec<String>,
+
+    /// Further CA certificates, PEM; read again when the file changes
+    #[arg(long, env = "PHASE_CSI_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Do not verify Phase's TLS certificate
+    #[arg(long, env = "PHASE_CSI_INSECURE_SKIP_TLS_VERIFY")]
+    pub insecure_skip_tls_verify: bool,
+
+    /// Longest that a mount may take; keep it below the driver's 2 minutes
+    #[arg(
+        long,
+        env = "PHASE_CSI_MOUNT_DEADLINE",
+        default_value = "90s",
+        value_parser = mount_deadline
+    )]
+    pub mount_deadline: Duration,
+
+    /// Largest answer in bytes; raise it together with the driver's --max-call-recv-msg-size
+    #[arg(
+        long,
+        env = "PHASE_CSI_MAX_CALL_SEND_MSG_SIZE",
+        default_value_t = 4 * 1024 * 1024
+    )]
+    pub max_call_send_msg_size: usize,
+
+    /// Leave `:authority` as the driver sent it: drivers before 1.6 then fail. For tests only
+    #[arg(long, env = "PHASE_CSI_TEST_ONLY_RAW_AUTHORITY", hide = true)]
+    pub test_only_raw_authority: bool,
+}
+
+/// Why the daemon could not start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `--ca-file` or another flag of the client is wrong.
+    #[error(transparent)]
+    Client(#[from] CaFileError),
+    /// `--allowed-host` is wrong.
+    #[error("--allowed-host: {0}")]
+    Host(#[from] HostError),
+    /// The socket cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Another instance serves in our place.
+    #[error("another instance took the socket's place: this one ends")]
+    Replaced,
+}
+
+/// Serves until `stop` is ready, then lets running mounts finish.
+///
+/// # Errors
+/// [`Error`], before the socket exists or when it can no longer be served.
+pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    if args.insecure_skip_tls_verify {
+        warn!("--insecure-skip-tls-verify: whoever is on the way to Phase can read tokens");
+    }
+    let hosts = AllowedHosts::new(args.phase_host, &args.allowed_host)?;
+    let client = Client::new(ClientConfig {
+        ca_file: args.ca_file,
+        insecure_skip_tls_verify: args.insecure_skip_tls_verify,
+        ..ClientConfig::default()
+    })?;
+    let mounter = Arc::new(Mounter::new(Phase::new(client), hosts));
+    let config = provider::Config {
+        mount_deadline: args.mount_deadline,
+        max_answer_bytes: args.max_call_send_msg_size,
+        rewrite_authority: !args.test_only_raw_authority,
+        ..provider::Config::new(args.endpoint)
+    };
+    let handler = move |request, deadline| {
+        let mounter = Arc::clone(&mounter);
+        async move { mounter.mount(request, deadline).await }
+    };
+    match provider::serve(config, handler, stop).await? {
+        Stopped::Asked => info!("stopped"),
+        Stopped::Replaced => return Err(Error::Replaced),
+    }
+    Ok(())
+}
+
+/// The driver waits 2 minutes; a mount that outlives it can start a pod with an empty volume.
+fn mount_deadline(text: &str) -> Result<Duration, String> {
+    let limit = duration::parse(text)?;
+    if (Duration::from_millis(1)..=Duration::from_secs(115)).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err("must be between 1ms and 115s, since the driver gives up after 2 minutes".to_owned())
+    }
+}

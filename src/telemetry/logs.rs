@@ -1,0 +1,77 @@
+//! Log lines on standard error, as text or JSON.
+
+use std::io::{IsTerminal, stderr};
+
+use clap::{Args, ValueEnum};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{fmt, registry};
+
+/// How log lines are written.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// Least important lines to write
+    #[arg(long, env = "PHASE_CSI_LOG_LEVEL", default_value = "info", value_enum)]
+    pub log_level: LogLevel,
+
+    /// Form of a line [default: text on a terminal, else json]
+    #[arg(long, env = "PHASE_CSI_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+/// Least important lines to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// And what may.
+    Warn,
+    /// And what was done.
+    Info,
+    /// And how.
+    Debug,
+    /// And everything.
+    Trace,
+}
+
+/// Form of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// Starts logging; to be called once.
+pub fn start(args: &LogArgs) {
+    let level = LevelFilter::from(args.log_level);
+    // Libraries log requests and headers below this level; secrets are none of their business.
+    let filter = Targets::new()
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        .with_default(level.min(LevelFilter::INFO));
+    let text = match args.log_format {
+        Some(format) => format == LogFormat::Text,
+        None => stderr().is_terminal(),
+    };
+    let lines = fmt::layer().with_writer(stderr);
+    let lines = if text {
+        lines.with_ansi(stderr().is_terminal()).boxed()
+    } else {
+        lines.json().flatten_event(true).boxed()
+    };
+    registry().with(lines.with_filter(filter)).init();
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The cluster suite's house: a node on which our release binary serves a CSI
+//! driver, with a real API server behind it and `phase-emulator` as Phase.
+//!
+//! There is no kubelet: `Pod` plays it, on the driver's socket. The suite
+//! runs inside the namespaces that `tests/cluster/run` makes, and learns from
+//! the environment which programs to use (`Programs`).
+#![cfg(feature = "cluster")]
+#![allow(clippy::unwrap_used, reason = "a broken test bed should stop the test")]
+
+mod api;
+mod csi;
+mod installation;
+mod kubelet;
+mod node;
+mod phase;
+mod process;
+mod programs;
+mod sync_controller;
+mod volume;
+
+pub use api::{Namespace, PodStatus};
+pub use kubelet::Pod;
+pub use node::{Node, NodeBuilder, parameters};
+pub use phase::{Phase, secret};
+pub use process::Process;
+pub use programs::{Line, Programs};
+pub use volume::{Entry, Volume};
+
+use std::time::Duration;
+
+/// Bounds a hang; nothing that works comes near it, however busy the machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Looks again and again until `look` finds something; fails the test after [`PATIENCE`].
+///
+/// # Panics
+/// When nothing was found in time.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(
+            tokio::time::Instant::now() < end,
+            "waited in vain for {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

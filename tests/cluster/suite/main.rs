@@ -1,0 +1,14 @@
+//! The product behind a CSI driver on a real API server, one test per
+//! behaviour. Start it with `tests/cluster/run`.
+#![allow(clippy::unwrap_used, reason = "a test may stop at any surprise")]
+
+mod authority;
+mod credentials;
+mod limits;
+mod manifests;
+mod mounts;
+mod quiet;
+mod restarts;
+mod rotation;
+mod secrets;
+mod selection;

@@ -1,0 +1,182 @@
+//! What a running pod sees of changes.
+
+use std::time::Duration;
+
+use phase_csi_cluster::{Line, Node, eventually, secret};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_changed_value_brings_new_bytes_and_a_new_version() {
+    let node = Node::with(
+        "changed",
+        vec![secret("/", "MOVES", "one"), secret("/", "STAYS", "same")],
+    )
+    .start()
+    .await;
+    let pod = node.pod("web", json!({})).await;
+    pod.mount().await.unwrap();
+    let before = pod.status().await.unwrap().versions();
+    node.phase.set("/", "MOVES", "two");
+    pod.republish_until("the new bytes", |volume| {
+        (volume.text("MOVES")? == "two").then_some(())
+    })
+    .await;
+    let after = eventually("the new version", async || {
+        let versions = pod.status().await.unwrap().versions();
+        (versions["MOVES"] != before["MOVES"]).then_some(versions)
+    })
+    .await;
+    assert_eq!(
+        after["STAYS"], before["STAYS"],
+        "only what changed has a new version"
+    );
+    assert_eq!(pod.volume().text("STAYS").as_deref(), Some("same"));
+}
+
+#[tokio::test]
+async fn unchanged_secrets_leave_files_and_versions_untouched() {
+    let node = Node::with(
+        "unchanged",
+        vec![
+            secret("/", "KEY", "value"),
+            secret("/in/side", "KEY", "value"),
+        ],
+    );
+    let node = node.start().await;
+    let pod = node.pod("web", json!({"recursive": "true"})).await;
+    pod.mount().await.unwrap();
+    let (files, data) = (pod.volume().files(), pod.volume().data());
+    let (status, revision) = (pod.status().await.unwrap(), pod.status_revision().await);
+    let asked = node.phase.asked();
+    pod.republish_until("three more rounds", |_| {
+        (node.phase.asked() > asked + 3).then_some(())
+    })
+    .await;
+    assert_eq!(
+        pod.volume().files(),
+        files,
+        "bytes, modes, inodes and times"
+    );
+    assert_eq!(pod.volume().data(), data);
+    assert_eq!(pod.status().await.unwrap().versions(), status.versions());
+    assert_eq!(
+        pod.status_revision().await,
+        revision,
+        "not even written again"
+    );
+}
+
+#[tokio::test]
+async fn a_removed_key_disappears_and_an_added_one_appears() {
+    let node = Node::with(
+        "keys-move",
+        vec![secret("/", "GOES", "x"), secret("/", "STAYS", "y")],
+    )
+    .start()
+    .await;
+    let pod = node.pod("web", json!({"recursive": "true"})).await;
+    pod.mount().await.unwrap();
+    node.phase.delete("/", "GOES");
+    node.phase.set("/new/folder", "COMES", "z");
+    pod.republish_until("the other set of files", |volume| {
+        (volume.names() == ["STAYS", "new"] && volume.text("new/folder/COMES")? == "z")
+            .then_some(())
+    })
+    .await;
+    eventually("the other set of versions", async || {
+        let versions = pod.status().await.unwrap().versions();
+        versions
+            .keys()
+            .eq(["STAYS", "new/folder/COMES"])
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_the_last_to_go_leaves_the_files_in_place() {
+    let node = Node::with("last-key", vec![secret("/", "ONLY", "value")])
+        .start()
+        .await;
+    let pod = node.pod("web", json!({})).await;
+    pod.mount().await.unwrap();
+    node.phase.delete("/", "ONLY");
+    let asked = node.phase.asked();
+    // The second question comes after the first one's answer was dealt with.
+    pod.republish_until("an answer without secrets", |_| {
+        (node.phase.asked() > asked + 1).then_some(())
+    })
+    .await;
+    assert_eq!(
+        pod.volume().text("ONLY").as_deref(),
+        Some("value"),
+        "an empty set is an error, not an update"
+    );
+}
+
+#[tokio::test]
+async fn a_changed_class_takes_effect_in_running_pods() {
+    let node = Node::with(
+        "class-edit",
+        vec![secret("/old", "KEY", "old"), secret("/new", "KEY", "new")],
+    )
+    .start()
+    .await;
+    let pod = node.pod("web", json!({"phaseAppEnvPath": "/old"})).await;
+    pod.mount().await.unwrap();
+    assert_eq!(pod.volume().text("KEY").as_deref(), Some("old"));
+    node.edit_class(json!({"phaseAppEnvPath": "/new"})).await;
+    pod.republish_until("the other folder", |volume| {
+        (volume.text("KEY")? == "new").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pod_that_mounts_later_finds_the_same_version() {
+    let node = Node::with("later-pod", vec![secret("/", "KEY", "value")])
+        .start()
+        .await;
+    let first = node.pod("first", json!({})).await;
+    first.mount().await.unwrap();
+    let second = node.pod("second", json!({})).await;
+    second.mount().await.unwrap();
+    let version = first.version("KEY").await.unwrap();
+    assert_eq!(Some(version), second.version("KEY").await);
+}
+
+#[tokio::test]
+async fn a_rotation_is_told_in_the_way_of_the_driver_line() {
+    let node = Node::with("told", vec![secret("/", "KEY", "one")])
+        .start()
+        .await;
+    let pod = node.pod("web", json!({})).await;
+    pod.mount().await.unwrap();
+    node.phase.set("/", "KEY", "two");
+    pod.republish_until("the new bytes", |volume| {
+        (volume.text("KEY")? == "two").then_some(())
+    })
+    .await;
+    let complete = async || {
+        node.namespace
+            .events()
+            .await
+            .iter()
+            .any(|(reason, _)| reason == "MountRotationComplete")
+    };
+    match node.line() {
+        Line::UpTo15 => eventually("an event", async || complete().await.then_some(())).await,
+        Line::From16 => {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(!complete().await, "1.6 makes no events");
+        }
+    }
+    for counter in ["node_publish_total", "rotation_reconcile_total"] {
+        eventually(counter, async || {
+            let metrics = node.driver_metrics().await;
+            let counted = |line: &str| line.starts_with(counter) && line.contains("\"phase\"");
+            metrics.lines().any(counted).then_some(())
+        })
+        .await;
+    }
+}

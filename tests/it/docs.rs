@@ -1,0 +1,125 @@
+//! What the README and the examples say is what the program does.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use phase_csi_provider::class::{Attributes, Class, KNOWN_PARAMETERS};
+use phase_csi_provider::phase::allowed::AllowedHosts;
+use phase_csi_provider::phase::host::Host;
+use serde_json::Value;
+
+use crate::support::daemon::attributes;
+
+fn file(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The names in back quotes in the first column of the table below a heading.
+fn first_column(heading: &str) -> BTreeSet<String> {
+    let readme = file("README.md");
+    let (_, section) = readme
+        .split_once(&format!("## {heading}\n"))
+        .expect(heading);
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.split('|').nth(1).unwrap().to_owned());
+    let names: BTreeSet<_> = cells
+        .flat_map(|cell| {
+            let quoted = cell.split('`').skip(1).step_by(2).map(str::to_owned);
+            quoted.collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(!names.is_empty(), "{heading} has a table");
+    names
+}
+
+#[test]
+fn the_readme_lists_exactly_the_parameters() {
+    let known = KNOWN_PARAMETERS.map(str::to_owned);
+    assert_eq!(first_column("Parameters of a class"), BTreeSet::from(known));
+}
+
+#[test]
+fn the_readme_lists_exactly_the_flags() {
+    let help = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
+        .args(["serve", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let words = help
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"));
+    let flags: BTreeSet<_> = words
+        .map(|word| {
+            word.trim_end_matches(|c: char| !c.is_ascii_lowercase())
+                .to_owned()
+        })
+        .filter(|flag| flag != "--help" && flag != "--max-call-recv-msg-size")
+        .collect();
+    assert_eq!(first_column("Flags of `serve`"), flags);
+}
+
+#[test]
+fn every_example_class_parses() {
+    let hosts = AllowedHosts::new(Host::default(), &[] as &[&str]).unwrap();
+    for example in ["class.yaml", "class-all.yaml"] {
+        let text = file(&format!("daemonset/examples/{example}"));
+        let class: Value = serde_saphyr::from_str(&text).unwrap();
+        let parameters = &class["spec"]["parameters"];
+        let attributes = Attributes::parse(&attributes(parameters)).unwrap();
+        Class::parse(&attributes, &hosts).unwrap_or_else(|error| panic!("{example}: {error}"));
+        if example == "class-all.yaml" {
+            let named: BTreeSet<_> = parameters.as_object().unwrap().keys().cloned().collect();
+            let mut known = BTreeSet::from(KNOWN_PARAMETERS.map(str::to_owned));
+            known.remove("phaseApp");
+            assert_eq!(named, known, "all, but for the name that the id stands for");
+        }
+    }
+}
+
+#[test]
+fn the_class_in_the_readme_is_the_example() {
+    let example = file("daemonset/examples/class.yaml");
+    let (_, class) = example.split_once('\n').unwrap();
+    assert!(file("README.md").contains(class));
+}
+
+/// Every text that the troubleshooting table quotes is one that the program can say.
+#[test]
+fn the_troubleshooting_table_quotes_real_texts() {
+    let mut sources = String::new();
+    gather(
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
+        &mut sources,
+    );
+    let sources = sources.replace("\\\"", "\"");
+    // The last row is what the driver says, not we.
+    let quoted = first_column("Troubleshooting");
+    let ours = quoted
+        .iter()
+        .filter(|text| !text.starts_with("stream terminated"));
+    for text in ours {
+        for part in text
+            .split('…')
+            .flat_map(|part| part.split('"'))
+            .map(str::trim)
+        {
+            let part = part.trim_matches(|c: char| !c.is_alphanumeric() && c != '-');
+            let part = part.trim_start_matches("2 ").trim_end_matches(" 5");
+            assert!(sources.contains(part), "{part:?} of {text:?}");
+        }
+    }
+    assert!(quoted.len() > 20);
+}
+
+fn gather(directory: &Path, sources: &mut String) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            gather(&path, sources);
+        } else {
+            sources.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}

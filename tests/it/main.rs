@@ -1,0 +1,20 @@
+//! What the provider does, seen from outside: one binary, a module per behaviour.
+
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod class;
+mod docs;
+mod mount;
+mod phase_http;
+mod phase_in_trouble;
+mod provider;
+mod render;
+mod replay;
+mod selection;
+mod support;
+mod vectors;

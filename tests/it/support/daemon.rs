@@ -1,0 +1,165 @@
+//! The real binary, and the driver's side of its socket.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use phase_csi_provider::provider::grpc::csi_driver_provider_client::CsiDriverProviderClient;
+use phase_csi_provider::provider::{MountRequest, MountResponse};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+/// Bounds a hang; nothing that passes comes near it.
+const SAFETY: Duration = Duration::from_secs(60);
+
+/// `phase-csi-provider serve` as a process of its own, killed when dropped.
+pub struct Daemon {
+    child: Child,
+    directory: TempDir,
+}
+
+/// All that a stopped daemon has written.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub output: String,
+}
+
+impl Daemon {
+    /// Started with further flags; returns once the socket can be called.
+    pub async fn start(flags: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let daemon = Self {
+            child: spawn(&directory.path().join("phase.sock"), flags),
+            directory,
+        };
+        let connected = async {
+            while UnixStream::connect(daemon.socket()).await.is_err() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(SAFETY, connected)
+            .await
+            .expect("the socket is served");
+        daemon
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("phase.sock")
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// The driver's call for a pod of namespace `shop` with this token and class.
+    pub async fn mount(&self, token: &str, parameters: &Value) -> Result<MountResponse, Status> {
+        self.call(
+            attributes(parameters),
+            json!({ "token": token }).to_string(),
+        )
+        .await
+    }
+
+    pub async fn call(&self, attributes: String, secrets: String) -> Result<MountResponse, Status> {
+        let mut client = self.client().await;
+        let answer = client.mount(MountRequest::new(attributes, secrets));
+        let answer = timeout(SAFETY, answer)
+            .await
+            .expect("a mount has a deadline");
+        answer.map(tonic::Response::into_inner)
+    }
+
+    pub async fn client(&self) -> CsiDriverProviderClient<Channel> {
+        let socket = self.socket();
+        let connector = service_fn(move |_| {
+            let socket = socket.clone();
+            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+        });
+        let endpoint = Endpoint::from_static("http://localhost");
+        let channel = endpoint.connect_with_connector(connector).await.unwrap();
+        CsiDriverProviderClient::new(channel).max_decoding_message_size(usize::MAX)
+    }
+
+    /// Stopped as the kubelet stops a container; what it wrote.
+    pub async fn stop(mut self) -> Ended {
+        let id = i32::try_from(self.id()).unwrap();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let ended = ended(&mut self.child).await;
+        assert!(!self.socket().exists(), "a clean stop removes the socket");
+        ended
+    }
+}
+
+/// Runs the binary on a socket until it ends by itself.
+pub async fn run(socket: &Path, flags: &[&str]) -> Ended {
+    ended(&mut spawn(socket, flags)).await
+}
+
+fn spawn(socket: &Path, flags: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
+        .args(["serve", "--log-level", "trace"])
+        .args(["--endpoint", &format!("unix://{}", socket.display())])
+        .args(flags)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+async fn ended(child: &mut Child) -> Ended {
+    let (mut out, mut error) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let mut output = String::new();
+    let mut written = String::new();
+    let whole = async {
+        let both = tokio::join!(
+            out.read_to_string(&mut output),
+            error.read_to_string(&mut written)
+        );
+        both.0.unwrap();
+        both.1.unwrap();
+        child.wait().await.unwrap()
+    };
+    let status = timeout(SAFETY, whole).await.expect("it ends");
+    output.push_str(&written);
+    Ended { status, output }
+}
+
+/// The driver's attributes for a pod of namespace `shop`.
+pub fn attributes(parameters: &Value) -> String {
+    let pod = json!({
+        "csi.storage.k8s.io/ephemeral": "true",
+        "csi.storage.k8s.io/pod.name": "web-0",
+        "csi.storage.k8s.io/pod.namespace": "shop",
+        "csi.storage.k8s.io/pod.uid": "5b0e7c0e-0000-4000-8000-000000000001",
+        "csi.storage.k8s.io/serviceAccount.name": "web",
+        "secretProviderClass": "keys",
+    });
+    let mut all: Map<String, Value> = pod.as_object().unwrap().clone();
+    all.extend(parameters.as_object().unwrap().clone());
+    Value::from(all).to_string()
+}
+
+/// `path → text` of an answer's files.
+pub fn texts(answer: &MountResponse) -> Vec<(String, String)> {
+    let files = answer.files.iter();
+    files
+        .map(|file| {
+            (
+                file.path.clone(),
+                String::from_utf8(file.contents.clone()).unwrap(),
+            )
+        })
+        .collect()
+}
