@@ -19,3 +19,4 @@ pub mod provider;
 pub mod render;
 pub mod serve;
 pub mod telemetry;
+pub mod yaml;
