@@ -8,6 +8,7 @@
 //! one function, [`serve`] the daemon around it.
 
 pub mod cause;
+pub mod check;
 pub mod class;
 pub mod credential;
 pub mod deadline;

@@ -3,6 +3,7 @@
 use std::process::{ExitCode, exit};
 
 use clap::{Parser, Subcommand};
+use phase_csi_provider::check::{self, CheckArgs, Outcome};
 use phase_csi_provider::serve::{self, ServeArgs};
 use phase_csi_provider::telemetry::logs::{self, LogArgs};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,12 +26,28 @@ enum Command {
         #[command(flatten)]
         logs: LogArgs,
     },
+    /// Find every mistake in classes, and in the pods that mount them
+    Check(CheckArgs),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Serve { serve: args, logs } = Cli::parse().command;
-    logs::start(&logs);
+    match Cli::parse().command {
+        Command::Serve { serve, logs } => serve_until_stopped(serve, &logs).await,
+        Command::Check(args) => checked(args).await,
+    }
+}
+
+async fn checked(args: CheckArgs) -> ExitCode {
+    let outcome = check::run(args).await.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        Outcome::Usage
+    });
+    ExitCode::from(outcome as u8)
+}
+
+async fn serve_until_stopped(args: ServeArgs, logs: &LogArgs) -> ExitCode {
+    logs::start(logs);
     let result = match stop_signal() {
         Ok(stop) => serve::run(args, stop)
             .await

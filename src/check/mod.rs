@@ -1,0 +1,263 @@
+//! `check`: what is wrong with a class, before a pod finds out.
+//!
+//! Files come in as [`manifest`]s, each concern has its rules in a file of its own,
+//! and every rule that is broken is one [`Finding`]; [`report`] writes them down.
+
+mod classes;
+mod finding;
+mod language;
+pub mod report;
+mod rule;
+mod secret_objects;
+mod secret_types;
+mod volumes;
+mod workloads;
+
+pub use finding::Finding;
+pub use rule::{Rule, Severity};
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+
+use clap::{Args, ValueEnum};
+
+use finding::Findings;
+use language::Reading;
+use report::Report;
+use volumes::Around;
+
+use crate::manifest::{self, File, Manifest, ManifestError, ProviderClass};
+use crate::phase::allowed::AllowedHosts;
+use crate::phase::host::{Host, HostError};
+
+const EXAMPLE: &str = "\
+Examples:
+  phase-csi-provider check -f class.yaml -f deployment.yaml
+  helm template shop | phase-csi-provider check -f - -o github
+  PHASE_SERVICE_TOKEN=… phase-csi-provider check -f class.yaml --online
+
+Exit codes: 0 fine (warnings too), 1 mistakes, 2 usage, 3 Phase not reached";
+
+/// Finds every mistake in SecretProviderClasses, and in the pods beside them.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLE)]
+pub struct CheckArgs {
+    /// File of manifests, repeatable; - for standard input
+    #[arg(short = 'f', long = "file", value_name = "FILE", required = true)]
+    pub files: Vec<String>,
+
+    /// Form of the report: human, json or github
+    #[arg(short, long, value_enum, default_value_t = Output::Human, hide_possible_values = true)]
+    pub output: Output,
+
+    /// Console URL of classes that name none, as `serve` has it
+    #[arg(long, env = "PHASE_CSI_PHASE_HOST")]
+    pub phase_host: Option<Host>,
+
+    /// Further console URL that a class may name, as `serve` has it
+    #[arg(long, env = "PHASE_CSI_ALLOWED_HOST", value_delimiter = ',')]
+    pub allowed_host: Vec<String>,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+    /// Annotations of a GitHub workflow.
+    Github,
+}
+
+/// Why nothing could be checked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// `--allowed-host` is wrong.
+    #[error("--allowed-host: {0}")]
+    Host(#[from] HostError),
+    /// Standard input can be read once.
+    #[error("-f -: given twice: standard input can be read once")]
+    TwiceStandardInput,
+    /// The report cannot be written.
+    #[error("the report cannot be written: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// How a check ended, as the process's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing to mend.
+    Fine = 0,
+    /// Mistakes.
+    Mistakes = 1,
+    /// Nothing could be checked.
+    Usage = 2,
+    /// Phase could not be reached.
+    Unreachable = 3,
+}
+
+/// Checks and reports on standard output.
+///
+/// # Errors
+/// [`Error`], when a file or flag is unusable.
+pub async fn run(args: CheckArgs) -> Result<Outcome, Error> {
+    let hosts = hosts(&args)?;
+    let (files, mut findings) = read(&args.files)?;
+    let mut checked = Checked::offline(&files, &hosts);
+    findings.append(&mut checked.findings);
+    let report = Report::new(files, findings, checked.summary);
+    let mut out = io::stdout().lock();
+    let text = match args.output {
+        Output::Human => report.human(colour()),
+        Output::Json => report.json(),
+        Output::Github => report.github(),
+    };
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(report.outcome())
+}
+
+/// Colour is for people who did not ask for none.
+fn colour() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !unwanted
+}
+
+/// As `serve` with the same flags; without any, every `https://` host.
+fn hosts(args: &CheckArgs) -> Result<AllowedHosts, HostError> {
+    let default = args.phase_host.clone().unwrap_or_default();
+    if args.phase_host.is_none() && args.allowed_host.is_empty() {
+        return AllowedHosts::new(default, &["*"]);
+    }
+    AllowedHosts::new(default, &args.allowed_host)
+}
+
+/// All files; one that is no YAML is a finding, so that the others are checked.
+fn read(paths: &[String]) -> Result<(Vec<File>, Vec<Finding>), Error> {
+    let is_input = |path: &&String| *path == manifest::STANDARD_INPUT;
+    if paths.iter().filter(is_input).count() > 1 {
+        return Err(Error::TwiceStandardInput);
+    }
+    let (mut files, mut findings) = (Vec::new(), Vec::new());
+    for path in paths {
+        match File::read(path) {
+            Ok(file) => files.push(file),
+            Err(ManifestError::Yaml { name, error }) => {
+                let mut found = Findings::named(&name, "file".to_owned());
+                let hint = "; of a Helm chart, check what `helm template` prints";
+                found.add(Rule::Yaml, error.at, format!("{}{hint}", error.problem));
+                findings.append(&mut found.into_vec());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((files, findings))
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Classes of phase.
+    pub classes: usize,
+    /// Volumes of pods.
+    pub volumes: usize,
+}
+
+struct Checked {
+    findings: Vec<Finding>,
+    summary: Summary,
+}
+
+impl Checked {
+    /// Everything that can be known without a network.
+    fn offline(files: &[File], hosts: &AllowedHosts) -> Self {
+        let mut checked = Self {
+            findings: Vec::new(),
+            summary: Summary::default(),
+        };
+        let classes: Vec<_> = files
+            .iter()
+            .flat_map(|file| file.classes().into_iter().map(move |class| (file, class)))
+            .collect();
+        let readings: Vec<_> = classes
+            .iter()
+            .map(|(file, class)| checked.class(file, class, hosts))
+            .collect();
+        checked.duplicates(&classes);
+        let pairs = classes.iter().map(|(_, class)| class).zip(&readings);
+        checked.pods(files, pairs.collect());
+        checked.nothing(files, classes.len());
+        checked
+    }
+
+    fn class(&mut self, file: &File, class: &ProviderClass, hosts: &AllowedHosts) -> Reading {
+        let mut findings = Findings::about(file, &class.manifest);
+        let mut reading = Reading::default();
+        if classes::is_ours(class, &mut findings) {
+            self.summary.classes += 1;
+            classes::resource(class, &mut findings);
+            if !class.parameters.is_empty() {
+                reading = language::read(class, hosts, &mut findings);
+            }
+            secret_objects::check(class, &reading, &mut findings);
+        }
+        self.findings.append(&mut findings.into_vec());
+        reading
+    }
+
+    fn duplicates(&mut self, classes: &[(&File, ProviderClass)]) {
+        let mut seen = HashMap::new();
+        for (file, class) in classes.iter().filter(|(_, class)| !class.name.is_empty()) {
+            let key = (class.namespace_or_default(), class.name.as_str());
+            if let Some((first, at)) = seen.insert(key, (file.name(), class.at)) {
+                let mut findings = Findings::about(file, &class.manifest);
+                let message = format!(
+                    "a class of this name is also in {first}, line {}: the later one replaces it: rename one",
+                    at.line
+                );
+                findings.add(Rule::DuplicateClass, class.at, message);
+                self.findings.append(&mut findings.into_vec());
+            }
+        }
+    }
+
+    fn pods(&mut self, files: &[File], classes: Vec<(&ProviderClass, &Reading)>) {
+        let is_secret = |manifest: &&Manifest| manifest.kind == "Secret";
+        let manifests = files.iter().flat_map(File::manifests);
+        let around = Around {
+            classes,
+            secrets: manifests.filter(is_secret).collect(),
+        };
+        for file in files {
+            for manifest in file.manifests() {
+                let mut findings = Findings::about(file, manifest);
+                if classes::is_nearly_class(manifest) {
+                    classes::kind(manifest, &mut findings);
+                }
+                for volume in workloads::volumes(manifest) {
+                    self.summary.volumes += 1;
+                    volumes::check(manifest, &volume, &around, &mut findings);
+                }
+                self.findings.append(&mut findings.into_vec());
+            }
+        }
+    }
+
+    /// A check of nothing must not look like success.
+    fn nothing(&mut self, files: &[File], classes: usize) {
+        if classes + self.summary.volumes > 0 || !self.findings.is_empty() {
+            return;
+        }
+        for file in files {
+            let mut findings = Findings::named(file.name(), "file".to_owned());
+            let message = "neither a SecretProviderClass nor a pod with a volume of the driver is in it: give the file that has one";
+            findings.push(Rule::NothingToCheck, None, message.to_owned());
+            self.findings.append(&mut findings.into_vec());
+        }
+    }
+}
