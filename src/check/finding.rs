@@ -4,6 +4,9 @@ use super::rule::{Rule, Severity};
 use crate::manifest::{self, Manifest};
 use crate::yaml::{Node, Place};
 
+/// How every token of Phase begins.
+const TOKEN: &str = "pss_";
+
 /// One thing to mend, or to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -56,8 +59,8 @@ impl Findings {
             rule,
             file: self.file.clone(),
             place,
-            object: self.object.clone(),
-            message,
+            object: without_tokens(&self.object),
+            message: without_tokens(&message),
         });
     }
 
@@ -155,13 +158,25 @@ pub(super) fn hint(wrong: &str, known: &[&str]) -> String {
 /// What somebody wrote, short enough for a message.
 pub(super) fn shortened(text: &str) -> String {
     const LONGEST: usize = 40;
-    if text.contains("pss_") {
+    if text.contains(TOKEN) {
         return "(a token)".to_owned();
     }
     if text.chars().count() <= LONGEST {
         return text.to_owned();
     }
     text.chars().take(LONGEST).chain(['…']).collect()
+}
+
+/// Somebody may have pasted a token anywhere, even as a name.
+fn without_tokens(text: &str) -> String {
+    let mut parts = text.split(TOKEN);
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c.is_whitespace() || "\"'".contains(c));
+        kept += "(a token)";
+        kept += &part[end.unwrap_or(part.len())..];
+    }
+    kept
 }
 
 /// Whether Kubernetes takes it for the name of an object: lower-case letters,
