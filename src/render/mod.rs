@@ -1,7 +1,10 @@
 //! Secrets as files: paths, modes, bytes, versions. This room knows bytes and
 //! names, no network and no time.
 
+pub mod encoding;
+pub mod field;
 mod path;
+pub mod transformer;
 mod version;
 
 pub use path::{PathProblem, check};
