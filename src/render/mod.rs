@@ -6,6 +6,7 @@ pub mod field;
 mod path;
 pub mod transformer;
 mod version;
+pub mod wiped;
 
 pub use path::{PathProblem, check};
 pub use version::VersionKey;
