@@ -18,4 +18,5 @@ pub mod phase;
 pub mod provider;
 pub mod render;
 pub mod serve;
+mod spelling;
 pub mod telemetry;
