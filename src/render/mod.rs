@@ -3,6 +3,7 @@
 
 pub mod encoding;
 pub mod field;
+pub mod format;
 mod path;
 pub mod transformer;
 mod version;
