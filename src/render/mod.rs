@@ -5,6 +5,7 @@ pub mod encoding;
 pub mod field;
 pub mod format;
 mod path;
+pub mod template;
 pub mod transformer;
 mod version;
 pub mod wiped;
