@@ -17,4 +17,5 @@ mod render;
 mod replay;
 mod selection;
 mod support;
+mod templates;
 mod vectors;
