@@ -27,7 +27,7 @@ fuzz_target!(|input: (&str, &[u8])| {
         pair("C", b"1\n2\n3"),
         pair("a-b", b""),
     ];
-    // Half of the inputs are within a tag, so that expressions are reached.
+    // Also within a tag, so that expressions are reached.
     let sources = [source.to_owned(), format!("{{{{ {source} }}}}")];
     for source in &sources[..1 + usize::from(!source.contains("{{"))] {
         let made = Template::parse(source).and_then(|template| template.render(&pairs));

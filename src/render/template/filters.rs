@@ -182,15 +182,27 @@ fn is_missing(state: &State<'_, '_>, value: &Value) -> bool {
     missing
 }
 
-fn default(
-    state: &State<'_, '_>,
-    value: Value,
-    other: Option<Value>,
-    empty_too: Option<bool>,
-) -> Filtered {
-    let other = other.unwrap_or_else(|| Value::from(""));
-    if is_missing(state, &value) || (empty_too == Some(true) && !value.is_true()) {
-        return Ok(other);
+/// The optional argument at a place. minijinja would take a missing secret for
+/// an argument that is not given.
+fn given(arguments: &[Value], at: usize, most: usize) -> Result<Option<&Value>, Error> {
+    if arguments.len() > most {
+        return Err(refused(TemplateProblem::Mismatch));
+    }
+    match arguments.get(at) {
+        Some(argument) if argument.is_undefined() => Err(Error::from(ErrorKind::UndefinedError)),
+        argument => Ok(argument),
+    }
+}
+
+fn default(state: &State<'_, '_>, value: Value, arguments: &[Value]) -> Filtered {
+    let empty_too = given(arguments, 1, 2)?.is_some_and(Value::is_true);
+    if value.is_undefined() || empty_too && !value.is_true() {
+        let other = given(arguments, 0, 2)?.cloned();
+        is_missing(state, &value);
+        return Ok(other.unwrap_or_else(|| Value::from("")));
+    }
+    if arguments.first().is_some_and(Value::is_undefined) {
+        forgive(state);
     }
     Ok(value)
 }
@@ -253,8 +265,9 @@ fn lines(state: &State<'_, '_>, value: &Value) -> Filtered {
     Ok(text.lines().map(Value::from).collect())
 }
 
-fn join(state: &State<'_, '_>, value: &Value, between: Option<&Value>) -> Filtered {
+fn join(state: &State<'_, '_>, value: &Value, arguments: &[Value]) -> Filtered {
     let items = list(state, value, "join")?;
+    let between = given(arguments, 0, 1)?;
     let between = between.map(|between| text(state, between)).transpose()?;
     made(|out| {
         for (number, item) in items.iter().enumerate() {
@@ -294,13 +307,10 @@ fn replace(state: &State<'_, '_>, value: &Value, old: &Value, new: &Value) -> Fi
     })
 }
 
-fn indent(
-    state: &State<'_, '_>,
-    value: &Value,
-    width: Option<usize>,
-    first: Option<bool>,
-) -> Filtered {
-    let width = width.unwrap_or(4);
+fn indent(state: &State<'_, '_>, value: &Value, arguments: &[Value]) -> Filtered {
+    let width = given(arguments, 0, 2)?.cloned().map(usize::try_from);
+    let width = width.transpose()?.unwrap_or(4);
+    let first = given(arguments, 1, 2)?.is_some_and(Value::is_true);
     if width > WIDEST {
         let problem = mistake("indent", "indents by at most 80 columns: take fewer");
         return Err(refused(problem));
@@ -309,7 +319,7 @@ fn indent(
     made(|out| {
         for (number, line) in text.split_inclusive('\n').enumerate() {
             let blank = line.trim_end_matches(['\r', '\n']).is_empty();
-            if !blank && (number > 0 || first == Some(true)) {
+            if !blank && (number > 0 || first) {
                 write!(out, "{:width$}", "")?;
             }
             out.write_str(line)?;
@@ -337,11 +347,11 @@ fn shellquote(state: &State<'_, '_>, value: &Value) -> Filtered {
 
 fn to_json(state: &State<'_, '_>, value: &Value) -> Filtered {
     let texts = |value: &Value| -> Result<Option<String>, Error> {
-        let is_text = value.as_str().is_some() || value.downcast_object_ref::<Binary>().is_some();
-        if is_text || value.is_undefined() {
-            return text(state, value).map(Some);
+        match value.kind() {
+            ValueKind::Number | ValueKind::Bool | ValueKind::None => Ok(None),
+            ValueKind::Seq | ValueKind::Iterable => Ok(None),
+            _ => text(state, value).map(Some),
         }
-        Ok(None)
     };
     let Some(All(secrets)) = value.downcast_object_ref::<All>() else {
         return made(|out| json(out, value, &texts));

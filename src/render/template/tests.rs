@@ -129,7 +129,7 @@ fn filters_do_what_their_names_say() {
 }
 
 /// Each wrong template over [`SECRETS`], with the whole text of its error.
-const WRONG: [(&str, &str); 53] = [
+const WRONG: [(&str, &str); 63] = [
     // names
     (
         "{{ DB_PASWORD }}",
@@ -282,6 +282,46 @@ const WRONG: [(&str, &str); 53] = [
     ),
     (
         "{% for a, b in ['x'] %}{% endfor %}",
+        "line 1: an operator or a filter does not fit its values: check this expression",
+    ),
+    (
+        "{{ DB_HOST|indent(TOKEN) }}",
+        "line 1: no secret \"TOKEN\" is selected: select it, or give it a default: |default(\"\")",
+    ),
+    (
+        "{{ ['a']|join(TOKEN) }}",
+        "line 1: no secret \"TOKEN\" is selected: select it, or give it a default: |default(\"\")",
+    ),
+    (
+        "{{ ZEBRA|default(TOKEN) }}",
+        "line 1: no secret \"TOKEN\" is selected: select it, or give it a default: |default(\"\")",
+    ),
+    (
+        "{{ DB_HOST|default('', TOKEN) }}",
+        "line 1: no secret \"TOKEN\" is selected: select it, or give it a default: |default(\"\")",
+    ),
+    (
+        "{{ DB_HOST|default(ZEBRA) }}{{ TOKEN }}",
+        "line 1: no secret \"TOKEN\" is selected: select it, or give it a default: |default(\"\")",
+    ),
+    (
+        "{{ DB_HOST|replace('a', TOKEN) }}",
+        "line 1: no secret \"TOKEN\" is selected: select it, or give it a default: |default(\"\")",
+    ),
+    (
+        "{% for a in secrets %}{{ loop|json }}{% endfor %}",
+        "line 1: an operator or a filter does not fit its values: check this expression",
+    ),
+    (
+        "{{ DB_HOST|indent(1, true, 2) }}",
+        "line 1: an operator or a filter does not fit its values: check this expression",
+    ),
+    (
+        "{{ DB_HOST|indent(-1) }}",
+        "line 1: an operator or a filter does not fit its values: check this expression",
+    ),
+    (
+        "{{ DB_HOST|indent(width=2) }}",
         "line 1: an operator or a filter does not fit its values: check this expression",
     ),
     // what is left out
