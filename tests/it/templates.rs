@@ -202,6 +202,8 @@ fn what_is_not_counted_is_left_out(#[case] template: &str) {
 #[case("{% with a = S %}".repeat(140) + &"{% endwith %}".repeat(140))]
 #[case("{% set a %}".repeat(140) + &"{% endset %}".repeat(140))]
 #[case(format!("{}{{% if S %}}{}{{% endif %}}{}", "{% if S %}".repeat(75), "{% elif S %}".repeat(64), "{% endif %}".repeat(75)))]
+#[case(format!("{{{{ {}S }}}}", "-".repeat(60_000)))]
+#[case(format!("{{% if S %}}{}{{% endif %}}", "{% elif S %}".repeat(5_000)))]
 #[case("{{".repeat(20_000))]
 #[case("{% raw %}".repeat(5_000))]
 #[case("{#".repeat(20_000))]

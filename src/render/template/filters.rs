@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 use super::MOST_OUTPUT;
 use super::problem::TemplateProblem;
 use super::text::{comma, for_shell, json, quoted};
-use super::values::{All, Binary, forgive, lower, refused};
+use super::values::{self, All, Binary, forgive, lower, refused};
 use crate::render::encoding::Encoding;
 use crate::render::wiped::WipedBuffer;
 
@@ -241,10 +241,10 @@ fn items(state: &State<'_, '_>, value: &Value) -> Filtered {
     };
     let pairs = secrets.pairs();
     let pairs: Vec<_> = pairs
-        .map(|(key, value)| Value::from(vec![Value::from(key), value.clone()]))
+        .map(|(key, value)| values::list(state, vec![Value::from(key), value.clone()]))
         .collect();
-    state.consume_fuel(pairs.len() as u64)?;
-    Ok(Value::from(pairs))
+    state.consume_fuel(2 * pairs.len() as u64)?;
+    Ok(values::list(state, pairs))
 }
 
 fn length(state: &State<'_, '_>, value: &Value) -> Filtered {
@@ -262,7 +262,8 @@ fn lines(state: &State<'_, '_>, value: &Value) -> Filtered {
     let text = text(state, value)?;
     // A line costs more than its bytes.
     state.consume_fuel(text.lines().count() as u64)?;
-    Ok(text.lines().map(Value::from).collect())
+    let lines = text.lines().map(Value::from).collect();
+    Ok(values::list(state, lines))
 }
 
 fn join(state: &State<'_, '_>, value: &Value, arguments: &[Value]) -> Filtered {
@@ -287,7 +288,7 @@ fn sort(state: &State<'_, '_>, value: &Value) -> Filtered {
     let each = items.len().max(1).ilog2() as usize + 1;
     spend(state, (bytes.sum::<usize>() + 64 * items.len()) * each)?;
     items.sort();
-    Ok(Value::from(items))
+    Ok(values::list(state, items))
 }
 
 fn replace(state: &State<'_, '_>, value: &Value, old: &Value, new: &Value) -> Filtered {

@@ -37,8 +37,23 @@ struct Parsed {
     literal_subscripts: bool,
 }
 
-/// The filters that templates have.
+/// The filters that templates have:
+///
+/// - `b64encode`, `b64decode`: standard base64, padded; the only filter for a value that is not
+///   UTF-8 is `b64encode`.
+/// - `quote`: in double quotes, for JSON, YAML, TOML and JavaScript: `"`, `\` and control
+///   characters are escaped, also U+007F to U+009F, U+2028, U+2029 and U+FEFF; `$` is not.
+/// - `shellquote`: in single quotes, for a shell; a `'` becomes `'\''`.
+/// - `json`: on one line; texts as `quote` writes them; also `secrets|json` and lists.
+/// - `indent(width = 4, first = false)`: all lines but empty ones and the first.
+/// - `default(other = "", empty_too = false)`: for a secret that is not selected.
+/// - `upper`, `lower`, `trim`, `replace(old, new)`, `length`, `lines`: of a text.
+/// - `items`: of `secrets`: pairs of key and value, in the order of the keys.
+/// - `join(between = "")`, `first`, `last`, `sort`, `length`: of a list.
 pub const FILTERS: [&str; 18] = filters::NAMES;
+
+/// The tests that templates have, after `is`.
+pub const TESTS: [&str; 4] = filters::TESTS;
 
 /// How many bytes a template may have.
 const LONGEST_SOURCE: usize = 64 << 10;

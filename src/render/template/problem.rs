@@ -134,12 +134,8 @@ impl TemplateProblem {
 
 /// The known name that was likely meant by one of a sane length.
 pub(super) fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    const LONGEST: usize = 64;
-    let known: Vec<_> = known
-        .iter()
-        .copied()
-        .filter(|k| k.len() <= LONGEST)
-        .collect();
-    let sane = name.len() <= LONGEST;
-    sane.then(|| crate::spelling::near(name, &known)).flatten()
+    let sane = |name: &&str| (3..=64).contains(&name.len());
+    let known: Vec<_> = known.iter().copied().filter(sane).collect();
+    let near = || crate::spelling::near(name, &known);
+    sane(&name).then(near).flatten()
 }

@@ -129,7 +129,7 @@ fn filters_do_what_their_names_say() {
 }
 
 /// Each wrong template over [`SECRETS`], with the whole text of its error.
-const WRONG: [(&str, &str); 63] = [
+const WRONG: [(&str, &str); 66] = [
     // names
     (
         "{{ DB_PASWORD }}",
@@ -323,6 +323,18 @@ const WRONG: [(&str, &str); 63] = [
     (
         "{{ DB_HOST|indent(width=2) }}",
         "line 1: an operator or a filter does not fit its values: check this expression",
+    ),
+    (
+        "{{ DB_HOST|lines ~ '' }}",
+        "a list or a map cannot be printed: loop over it, or use the filter join or json",
+    ),
+    (
+        "{{ secrets|items|sort ~ '' }}",
+        "a list or a map cannot be printed: loop over it, or use the filter join or json",
+    ),
+    (
+        "{{ B }}",
+        "line 1: no secret \"B\" is selected: select it, or give it a default: |default(\"\")",
     ),
     // what is left out
     (

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use minijinja::value::{DynObject, Enumerator, Object, Value, ValueKind};
+use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Value, ValueKind};
 use minijinja::{Error, ErrorKind, Output, State};
 use zeroize::Zeroizing;
 
@@ -106,15 +106,25 @@ pub(super) fn root(secrets: &Arc<Secrets>) -> Value {
     Value::from_object(Root(Arc::clone(secrets)))
 }
 
+/// The secrets of a running render.
+fn all(state: &State<'_, '_>) -> Option<Arc<All>> {
+    state.lookup(HIDDEN)?.downcast_object::<All>()
+}
+
 /// Forgets the missing name that a filter or a test just dealt with.
 pub(super) fn forgive(state: &State<'_, '_>) {
-    let all = state.lookup(HIDDEN);
-    let all = all
-        .as_ref()
-        .and_then(|all| all.downcast_object_ref::<All>());
-    if let Some(All(secrets)) = all {
-        locked(&secrets.missing).pop();
+    if let Some(all) = all(state) {
+        locked(&all.0.missing).pop();
     }
+}
+
+/// A list that nothing but a filter makes a text of.
+pub(super) fn list(state: &State<'_, '_>, items: Vec<Value>) -> Value {
+    let trouble = all(state).map(|all| Arc::clone(&all.0.trouble));
+    Value::from_object(List {
+        items,
+        trouble: trouble.unwrap_or_default(),
+    })
 }
 
 /// Writes a value into the file.
@@ -189,6 +199,31 @@ impl Object for All {
     }
 }
 
+/// A list of ours: minijinja would print its own, at no known cost.
+struct List {
+    items: Vec<Value>,
+    trouble: Trouble,
+}
+
+impl Object for List {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.items.get(key.as_usize()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(self.items.len())
+    }
+
+    fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        note(&self.trouble, TemplateProblem::NotPrintable);
+        Ok(())
+    }
+}
+
 /// A value that is no text: a map only so that it learns of being searched
 /// (`in`) and of loops.
 pub(super) struct Binary {
@@ -258,4 +293,4 @@ macro_rules! without_contents {
     )+};
 }
 
-without_contents!(All, Binary, Root);
+without_contents!(All, Binary, List, Root);
