@@ -6,6 +6,7 @@
 mod classes;
 mod finding;
 mod language;
+pub mod migrate;
 pub mod report;
 mod rule;
 mod secret_objects;
@@ -34,6 +35,7 @@ const EXAMPLE: &str = "\
 Examples:
   phase-csi-provider check -f class.yaml -f deployment.yaml
   helm template shop | phase-csi-provider check -f - -o github
+  phase-csi-provider check --from-phasesecret phasesecret.yaml > class.yaml
   PHASE_SERVICE_TOKEN=… phase-csi-provider check -f class.yaml --online
 
 Exit codes: 0 fine (warnings too), 1 mistakes, 2 usage, 3 Phase not reached";
@@ -43,8 +45,17 @@ Exit codes: 0 fine (warnings too), 1 mistakes, 2 usage, 3 Phase not reached";
 #[command(after_help = EXAMPLE)]
 pub struct CheckArgs {
     /// File of manifests, repeatable; - for standard input
-    #[arg(short = 'f', long = "file", value_name = "FILE", required = true)]
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "FILE",
+        required_unless_present = "from_phasesecret"
+    )]
     pub files: Vec<String>,
+
+    /// Print the classes in the place of an operator's PhaseSecrets, instead of checking
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "output"])]
+    pub from_phasesecret: Option<String>,
 
     /// Form of the report: human, json or github
     #[arg(short, long, value_enum, default_value_t = Output::Human, hide_possible_values = true)]
@@ -107,6 +118,9 @@ pub enum Outcome {
 /// [`Error`], when a file or flag is unusable.
 pub async fn run(args: CheckArgs) -> Result<Outcome, Error> {
     let hosts = hosts(&args)?;
+    if let Some(path) = &args.from_phasesecret {
+        return print_migrated(path);
+    }
     let (files, mut findings) = read(&args.files)?;
     let mut checked = Checked::offline(&files, &hosts);
     findings.append(&mut checked.findings);
@@ -120,6 +134,45 @@ pub async fn run(args: CheckArgs) -> Result<Outcome, Error> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(report.outcome())
+}
+
+/// Classes on standard output, what they cannot carry over on standard error.
+///
+/// They are checked first: what does not pass is not printed.
+fn print_migrated(path: &str) -> Result<Outcome, Error> {
+    let file = File::read(path)?;
+    let mut errors = io::stderr().lock();
+    let migrated = match migrate::migrate(&file) {
+        Ok(migrated) => migrated,
+        Err(error) => {
+            writeln!(errors, "error: {error}")?;
+            return Ok(Outcome::Mistakes);
+        }
+    };
+    let written = File::parse("the class for it", migrated.text.as_str())?;
+    let checked = Checked::offline(std::slice::from_ref(&written), &hosts_of(&written));
+    let report = Report::new(vec![written], checked.findings, checked.summary);
+    if report.outcome() == Outcome::Mistakes {
+        errors.write_all(report.human(false).as_bytes())?;
+        return Ok(Outcome::Mistakes);
+    }
+    for note in &migrated.notes {
+        writeln!(errors, "note: {note}")?;
+    }
+    io::stdout().lock().write_all(migrated.text.as_bytes())?;
+    Ok(Outcome::Fine)
+}
+
+/// Whichever hosts the classes name: the provider's flags decide, later.
+fn hosts_of(file: &File) -> AllowedHosts {
+    let named = file.classes();
+    let named = named
+        .iter()
+        .filter_map(|class| class.parameter("phaseHost"));
+    let mut entries: Vec<_> = named.map(|host| host.text.clone()).collect();
+    entries.retain(|host| host.parse::<Host>().is_ok());
+    entries.push("*".to_owned());
+    AllowedHosts::new(Host::default(), &entries).expect("each was parsed")
 }
 
 /// Colour is for people who did not ask for none.

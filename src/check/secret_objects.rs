@@ -150,7 +150,8 @@ fn key<'a>(
     Some((key, at))
 }
 
-fn is_secret_key(key: &str) -> bool {
+/// Whether a Secret can have it as a key.
+pub(super) fn is_secret_key(key: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !key.is_empty()
         && key.len() <= 253

@@ -50,6 +50,21 @@ const TYPES: [Type; 8] = [
     },
 ];
 
+/// The keys that a Secret of a type must have, where there is no choice.
+pub(super) fn required(kind: &str) -> impl Iterator<Item = &'static str> {
+    let known = TYPES.iter().find(|known| known.name == kind);
+    let needs = known.map_or(&[][..], |known| known.needs);
+    needs
+        .iter()
+        .filter(|any_of| any_of.len() == 1)
+        .map(|any_of| any_of[0])
+}
+
+/// Whether the driver writes a key into a Secret of a type.
+pub(super) fn takes(kind: &str, key: &str) -> bool {
+    kind != TLS || TLS_KEYS.contains(&key)
+}
+
 /// Every rule for the type of one entry with these keys.
 pub(super) fn check(entry: &Node, path: &str, keys: &[(&str, Place)], findings: &mut Findings) {
     let path = format!("{path}.type");
