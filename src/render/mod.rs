@@ -3,6 +3,7 @@
 
 mod path;
 mod version;
+pub mod wiped;
 
 pub use path::{PathProblem, check};
 pub use version::VersionKey;
