@@ -1,6 +1,7 @@
 //! Secrets as files: paths, modes, bytes, versions. This room knows bytes and
 //! names, no network and no time.
 
+pub mod format;
 mod path;
 mod version;
 pub mod wiped;
