@@ -128,22 +128,14 @@ fn formats_are_known_by_their_exact_names() {
 #[test]
 fn each_awkward_value_comes_back_from_each_format() {
     for name in Format::NAMES {
-        let values = awkward().into_iter().enumerate();
-        comes_back(
-            format(name),
-            values
-                .map(|(at, value)| (format!("K{at:03}"), value))
-                .collect(),
-        );
+        comes_back(format(name), numbered());
     }
 }
 
 #[test]
 fn each_awkward_name_comes_back_where_names_are_free() {
-    let names = awkward_names().into_iter().chain(awkward());
-    let values: Values = names.map(|name| (name.clone(), name)).collect();
     for name in ["json", "properties", "toml", "yaml"] {
-        comes_back(format(name), values.clone());
+        comes_back(format(name), named_by_themselves());
     }
 }
 
@@ -321,6 +313,7 @@ fn put(folder: &Path, at: usize, format: Format, values: &Values) -> serde_json:
     })
 }
 
+/// Random maps, and one of all awkward values, or of them as names too.
 fn some_files(format: Format, count: usize) -> Vec<Values> {
     let free = !matches!(format, Format::Dotenv | Format::Shell);
     let names = if free {
@@ -330,16 +323,26 @@ fn some_files(format: Format, count: usize) -> Vec<Values> {
     };
     let maps = prop::collection::btree_map(names, any_value(), 0..9);
     let mut runner = TestRunner::deterministic();
-    let mut files: Vec<Values> = (0..count)
-        .map(|_| maps.new_tree(&mut runner).unwrap().current())
-        .collect();
-    let whole = awkward().into_iter().enumerate();
-    files.push(
-        whole
-            .map(|(at, value)| (format!("K{at:03}"), value))
-            .collect(),
-    );
-    files
+    let random = (0..count).map(|_| maps.new_tree(&mut runner).unwrap().current());
+    random
+        .chain([if free {
+            named_by_themselves()
+        } else {
+            numbered()
+        }])
+        .collect()
+}
+
+fn numbered() -> Values {
+    let values = awkward().into_iter().enumerate();
+    values
+        .map(|(at, value)| (format!("K{at:03}"), value))
+        .collect()
+}
+
+fn named_by_themselves() -> Values {
+    let names = awkward_names().into_iter().chain(awkward());
+    names.map(|name| (name.clone(), name)).collect()
 }
 
 /// `tests/readers/run` names the folder to keep, and has other readers read it.
@@ -350,7 +353,7 @@ fn files_for_other_readers_can_be_written() {
     let folder = folder
         .as_deref()
         .map_or_else(|| temporary.path(), Path::new);
-    let count = if folder == temporary.path() { 3 } else { 300 };
+    let count = if folder == temporary.path() { 3 } else { 600 };
     let mut index = std::fs::File::create(folder.join("expected.jsonl")).unwrap();
     for name in Format::NAMES {
         for (at, values) in some_files(format(name), count).iter().enumerate() {

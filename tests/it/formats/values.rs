@@ -218,7 +218,7 @@ pub fn awkward_names() -> Vec<String> {
         "", " ", "a b", "a.b", "a-b", "a=b", "a:b", "a: b", "#a", "!a", "'", "\"", "\\", "a\\",
         "a\nb", "a\r\nb", "\t", "true", "no", "NO", "y", "N", "on", "null", "~", "<<", "=", "1",
         "1e3", "0x1", "12:30:45", "- a", "?", "{a", "*a", "é", "😀", "\u{85}", "\u{2028}",
-        "\u{feff}", "\u{1}", "\u{0}", "_", "_1", "A1", "KEY", "export",
+        "\u{feff}", "\u{1}", "\u{0}", "_", "_1", "A1", "KEY", "export", "E1", "e_1",
     ];
     let mut names: Vec<String> = names.map(str::to_owned).to_vec();
     names.push("long ".repeat(60));
