@@ -72,11 +72,13 @@ fn read(format: Format, text: &str) -> Values {
 
 /// The variables of a shell that sourced a file.
 fn sourced(text: &str) -> Values {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, text).unwrap();
     let output = Command::new("sh")
         .args(["-c", r#". "$0" && exec /usr/bin/env -0"#])
-        .arg(file.path())
+        .arg(&file)
+        .current_dir(&folder)
         .env_clear()
         .stdin(Stdio::null())
         .output()
