@@ -1,8 +1,10 @@
 //! Secrets as files: paths, modes, bytes, versions. This room knows bytes and
 //! names, no network and no time.
 
+pub mod format;
 mod path;
 mod version;
+pub mod wiped;
 
 pub use path::{PathProblem, check};
 pub use version::VersionKey;

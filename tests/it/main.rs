@@ -9,6 +9,7 @@
 
 mod class;
 mod docs;
+mod formats;
 mod mount;
 mod phase_http;
 mod phase_in_trouble;
