@@ -18,5 +18,6 @@ pub mod phase;
 pub mod provider;
 pub mod render;
 pub mod serve;
+mod spelling;
 pub mod telemetry;
 pub mod yaml;

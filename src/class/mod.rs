@@ -6,7 +6,6 @@
 
 mod attributes;
 mod parameters;
-mod spelling;
 
 pub use attributes::{Attributes, AttributesError, Pod};
 pub use parameters::{KNOWN_PARAMETERS, Mistake};

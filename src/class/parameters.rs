@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::spelling::near;
 use super::{Attributes, Class};
 use crate::mistakes::Mistakes;
 use crate::phase::allowed::AllowedHosts;
@@ -11,6 +10,7 @@ use crate::phase::folder::Folder;
 use crate::phase::host::HostError;
 use crate::phase::selection::AppSelector;
 use crate::phase::{OnReferenceError, Query};
+use crate::spelling::near;
 
 const ALLOW_EMPTY: &str = "allowEmpty";
 const APP: &str = "phaseApp";

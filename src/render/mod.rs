@@ -1,8 +1,12 @@
 //! Secrets as files: paths, modes, bytes, versions. This room knows bytes and
 //! names, no network and no time.
 
+pub mod encoding;
+pub mod field;
 pub mod format;
 mod path;
+pub mod template;
+pub mod transformer;
 mod version;
 pub mod wiped;
 

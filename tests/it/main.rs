@@ -18,4 +18,5 @@ mod render;
 mod replay;
 mod selection;
 mod support;
+mod templates;
 mod vectors;

@@ -2,7 +2,7 @@
 
 /// Of the known names, the one that `wrong` most likely means: equal but for
 /// case and punctuation, or what `wrong` abbreviates, or at most two slips away.
-pub(super) fn near<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn near<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
     let wrong = folded(wrong);
     let abbreviates = |name: &&&str| wrong.len() >= 3 && is_within(&wrong, &folded(name));
     let equal = known.iter().find(|name| folded(name) == wrong);
