@@ -262,3 +262,60 @@ fn is_unquoted(value: &str) -> bool {
         && !value.ends_with(blank)
         && !value.contains(special)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Reader::{Dotenvy, Godotenv, Node, NpmDotenv, PythonDotenv};
+    use secrecy::ExposeSecret;
+
+    fn written(value: &str) -> String {
+        let mut out = WipedBuffer::new(1000);
+        write(&Line { name: "K", value }, &mut out).expect("it fits");
+        let text = out.finish().expect("it fits").expose_secret().to_vec();
+        String::from_utf8(text).expect("it is text")
+    }
+
+    /// The rows of the table above, in their order.
+    #[test]
+    fn each_row_of_the_table_is_written_and_read_as_it_says() {
+        let rows: [(&str, &str, &[Reader]); 14] = [
+            ("abc-1.2/x:y?z@%+,=", "K=abc-1.2/x:y?z@%+,=\n", &[]),
+            ("a $b\n#\"c\"", "K='a $b\n#\"c\"'\n", &[]),
+            ("a\\nb", "K='a\\nb'\n", &[]),
+            ("a\\\\b", "K='a\\\\b'\n", &[PythonDotenv]),
+            ("a${X}", "K='a${X}'\n", &[PythonDotenv]),
+            ("it's\n#1", "K=\"it's\\n#1\"\n", &[]),
+            ("{\"a\":\"it's\"}", "K={\"a\":\"it's\"}\n", &[Dotenvy]),
+            ("it's \"x\"", "K=it's \"x\" #' x\n", &[Dotenvy]),
+            ("a b\\", "K=a b\\\n", &[Dotenvy]),
+            ("it's \"\n", "K=\"it's \\\"\\n\"\n", &[Node, NpmDotenv]),
+            (
+                "#it's\\",
+                "K=\"#it's\\\\\" #\"\n",
+                &[Godotenv, Node, NpmDotenv],
+            ),
+            (
+                "it's $1",
+                "K=\"it's \\$1\"\n",
+                &[Node, NpmDotenv, PythonDotenv],
+            ),
+            ("a\r\nb", "K=\"a\\r\\nb\"\n", &[Dotenvy, Node]),
+            ("$\r", "K='$\r'\n", &[Node, NpmDotenv, PythonDotenv]),
+        ];
+        for (value, text, readers) in rows {
+            assert_eq!(written(value), text);
+            assert_eq!(inexact(value), readers, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quote_is_open_as_dotenvy_sees_it() {
+        let values = [
+            "", "a'b'", "a'b", "a\"b'", "a\\'b", "a'b\\'", "a'\"'\"", "a\\",
+        ];
+        let open = values.map(open_quote);
+        let (one, two) = (Some('\''), Some('"'));
+        assert_eq!(open, [None, None, one, two, None, one, two, None]);
+    }
+}
