@@ -1,5 +1,6 @@
 //! The way of a mount: request, class, credential, Phase, files, answer.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -9,10 +10,10 @@ use crate::class::{Attributes, AttributesError, Class, ClassError};
 use crate::credential::{self, CredentialError};
 use crate::deadline::Deadline;
 use crate::phase::allowed::AllowedHosts;
-use crate::phase::{self, Phase};
+use crate::phase::{self, Answer, Phase};
 use crate::provider::Failure;
 use crate::provider::grpc::{File, MountRequest, MountResponse, ObjectVersion};
-use crate::render::{self, Layout, RenderError};
+use crate::render::{self, RenderError};
 
 /// Answers mounts: every collaborator that the way needs.
 pub struct Mounter {
@@ -43,20 +44,19 @@ impl Mounter {
         let token = credential::token(&secrets, &attributes.pod().namespace)?;
         let deadline = deadline.with_margin();
         let answer = self.phase.read(&token, &class.query, deadline).await?;
-        let (app, environment) = (answer.app.clone(), answer.environment.clone());
         for warning in &answer.warnings {
             warn!(class = attributes.class_name(), "{warning}");
         }
-        let files = render::files(answer, &class.layout())?;
+        let files = render::files(&answer, &class.layout)?;
         let pod = attributes.pod();
         info!(
             namespace = pod.namespace,
             pod = pod.name,
             service_account = pod.service_account,
             class = attributes.class_name(),
-            app,
-            environment,
-            folder = class.query.filter.folder.as_str(),
+            app = answer.app,
+            environments = environments(&answer),
+            folders = folders(&class),
             files = files.len(),
             milliseconds = begun.elapsed().as_millis(),
             "mounted"
@@ -65,14 +65,25 @@ impl Mounter {
     }
 }
 
-impl Class {
-    fn layout(&self) -> Layout<'_> {
-        Layout {
-            folder: &self.query.filter.folder,
-            mode: self.file_mode,
-            allow_empty: self.allow_empty,
-        }
-    }
+/// The environments that a mount reads, for the log.
+fn environments(answer: &Answer) -> String {
+    let names = answer
+        .selected
+        .iter()
+        .map(|selected| selected.environment.as_str());
+    listed(names)
+}
+
+/// The folders that a class names, for the log.
+fn folders(class: &Class) -> String {
+    let objects = class.layout.objects.iter();
+    listed(objects.map(|object| object.folder.as_str()))
+}
+
+/// Each name once, sorted; up to eight.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: BTreeSet<_> = names.collect();
+    names.into_iter().take(8).collect::<Vec<_>>().join(", ")
 }
 
 fn response(files: Vec<render::File>) -> MountResponse {

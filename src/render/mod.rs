@@ -145,13 +145,19 @@ pub fn files(answer: &Answer, layout: &Layout) -> Result<Vec<File>, RenderError>
         ..
     } = drafts;
     Mistakes::none_or(mistakes).map_err(RenderError::Objects)?;
-    names.extend(collisions(files.iter().map(|file| (&file.path, &file.source))));
+    names.extend(collisions(
+        files.iter().map(|file| (&file.path, &file.source)),
+    ));
     Mistakes::none_or(names).map_err(RenderError::Names)?;
     if files.is_empty() && !layout.allow_empty {
         let app = answer.app.clone();
         return Err(RenderError::Nothing { app });
     }
-    Ok(finished(files, layout, &VersionKey::new(&answer.version_key)))
+    Ok(finished(
+        files,
+        layout,
+        &VersionKey::new(&answer.version_key),
+    ))
 }
 
 /// The drafts with their versions, sorted by path; the marker where there are none.
@@ -165,7 +171,12 @@ fn finished(drafts: Vec<Draft>, layout: &Layout, versions: &VersionKey) -> Vec<F
     };
     if drafts.is_empty() {
         let mode = layout.objects.first().map_or(0o644, |object| object.mode);
-        return vec![file(MARKER.to_owned(), mode, MARKER_TEXT.to_vec().into(), None)];
+        return vec![file(
+            MARKER.to_owned(),
+            mode,
+            MARKER_TEXT.to_vec().into(),
+            None,
+        )];
     }
     let files = drafts.into_iter().map(|draft| {
         let Draft {

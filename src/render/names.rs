@@ -151,20 +151,24 @@ pub fn collisions<'a>(
             }
         }
     }
-    mistakes.extend(blocking.into_iter().map(|(path, below)| {
-        NameMistake::FileAndFolder {
-            path: path.to_owned(),
-            file: by_path[path].clone(),
-            below: (*below).clone(),
-        }
-    }));
+    mistakes.extend(
+        blocking
+            .into_iter()
+            .map(|(path, below)| NameMistake::FileAndFolder {
+                path: path.to_owned(),
+                file: by_path[path].clone(),
+                below: (*below).clone(),
+            }),
+    );
     mistakes.sort();
     mistakes
 }
 
 fn same(path: &str, first: &Source, second: &Source) -> NameMistake {
     match (&first.secret, &second.secret) {
-        (Some((folder, key)), Some(other)) if (folder, key) == (&other.0, &other.1) && first.label == second.label => {
+        (Some((folder, key)), Some(other))
+            if (folder, key) == (&other.0, &other.1) && first.label == second.label =>
+        {
             NameMistake::Duplicate {
                 key: key.clone(),
                 folder: folder.clone(),

@@ -99,7 +99,7 @@ pub enum ObjectProblem {
     Format(Unwritable),
     /// The one key does not exist.
     #[error(
-        "secret {key:?} not found: folder \"{folder}\" of environment \"{environment}\" in app \"{app}\" has no such key{}: create it in Phase, or set optional: true", tagged(*.tagged)
+        "secret {key:?} not found: folder \"{folder}\" of environment \"{environment}\" in app \"{app}\" has no such key{}: create it in Phase, or set optional: true", with_tag(*.tagged)
     )]
     Missing {
         /// The key.
@@ -114,7 +114,9 @@ pub enum ObjectProblem {
         tagged: bool,
     },
     /// Two keys have one name in a file of a format or template.
-    #[error("{first} and {second} would both be {name:?} in one file: give one another name by asName in processors, or select one")]
+    #[error(
+        "{first} and {second} would both be {name:?} in one file: give one another name by asName in processors, or select one"
+    )]
     SameName {
         /// The name.
         name: String,
@@ -232,7 +234,10 @@ impl Drafts {
         let path = match path {
             Ok(path) => path,
             Err(problem) => {
-                self.names.push(NameMistake::Path { by: source, problem });
+                self.names.push(NameMistake::Path {
+                    by: source,
+                    problem,
+                });
                 return;
             }
         };
@@ -383,6 +388,6 @@ fn prefix(label: &Option<String>) -> String {
         .map_or_else(String::new, |label| format!("{label}: "))
 }
 
-const fn tagged(tagged: bool) -> &'static str {
+const fn with_tag(tagged: bool) -> &'static str {
     if tagged { " with the tag" } else { "" }
 }
