@@ -82,6 +82,7 @@ fn all(environment: &Arc<Environment>) -> Vec<(Arc<Environment>, usize)> {
         folder: Folder::root(),
         recursive: true,
         tags: Vec::new(),
+        keys: Keys::All,
     };
     let rows = environment.select(&filter).into_iter();
     rows.map(|row| (Arc::clone(environment), row)).collect()

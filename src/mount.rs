@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use crate::class::{Attributes, AttributesError, Class, ClassError};
@@ -13,7 +14,7 @@ use crate::phase::allowed::AllowedHosts;
 use crate::phase::{self, Answer, Phase};
 use crate::provider::Failure;
 use crate::provider::grpc::{File, MountRequest, MountResponse, ObjectVersion};
-use crate::render::{self, RenderError};
+use crate::render::{self, Layout, RenderError};
 
 /// Answers mounts: every collaborator that the way needs.
 pub struct Mounter {
@@ -47,21 +48,33 @@ impl Mounter {
         for warning in &answer.warnings {
             warn!(class = attributes.class_name(), "{warning}");
         }
-        let files = render::files(&answer, &class.layout)?;
+        let (environments, folders) = (environments(&answer), folders(&class));
+        let app = answer.app.clone();
+        let files = render(answer, class.layout).await?;
         let pod = attributes.pod();
         info!(
             namespace = pod.namespace,
             pod = pod.name,
             service_account = pod.service_account,
             class = attributes.class_name(),
-            app = answer.app,
-            environments = environments(&answer),
-            folders = folders(&class),
+            app,
+            environments,
+            folders,
             files = files.len(),
             milliseconds = begun.elapsed().as_millis(),
             "mounted"
         );
         Ok(response(files))
+    }
+}
+
+/// On a thread of its own: a class of many templates takes its time.
+async fn render(answer: Answer, layout: Layout) -> Result<Vec<render::File>, RenderError> {
+    let render = move || render::files(&answer, &layout);
+    match spawn_blocking(render).await {
+        Ok(files) => files,
+        // A panic in our code costs this mount only: the provider room answers for it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -138,6 +138,7 @@ impl ObjectMistake {
             ObjectProblem::Empty { .. } | ObjectProblem::Missing { .. } => Cause::NotFound,
             ObjectProblem::Template(error) => match error.problem {
                 TemplateProblem::Missing { .. } => Cause::NotFound,
+                TemplateProblem::TooLarge | TemplateProblem::TooMuchWork => Cause::TooLarge,
                 _ => Cause::InvalidClass,
             },
             ObjectProblem::Decode { .. }

@@ -50,6 +50,7 @@ fn everything() -> Filter {
         folder: Folder::root(),
         recursive: true,
         tags: Vec::new(),
+        keys: Keys::All,
     }
 }
 
@@ -128,6 +129,7 @@ pub(super) async fn folders_select_as_on_the_server(recording: &Recording) {
             folder: Folder::parse(path),
             recursive: path.is_empty(),
             tags: Vec::new(),
+            keys: Keys::All,
         };
         assert_eq!(opened(&whole, &filter), expected, "{path}");
     }
