@@ -1,15 +1,17 @@
 //! The way of a mount: request, class, credential, Phase, files, answer.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use crate::class::{Attributes, AttributesError, Class, ClassError};
 use crate::credential::{self, CredentialError};
 use crate::deadline::Deadline;
 use crate::phase::allowed::AllowedHosts;
-use crate::phase::{self, Phase};
+use crate::phase::{self, Answer, Phase};
 use crate::provider::Failure;
 use crate::provider::grpc::{File, MountRequest, MountResponse, ObjectVersion};
 use crate::render::{self, Layout, RenderError};
@@ -43,11 +45,12 @@ impl Mounter {
         let token = credential::token(&secrets, &attributes.pod().namespace)?;
         let deadline = deadline.with_margin();
         let answer = self.phase.read(&token, &class.query, deadline).await?;
-        let (app, environment) = (answer.app.clone(), answer.environment.clone());
         for warning in &answer.warnings {
             warn!(class = attributes.class_name(), "{warning}");
         }
-        let files = render::files(answer, &class.layout())?;
+        let (environments, folders) = (environments(&answer), folders(&class));
+        let app = answer.app.clone();
+        let files = render(answer, class.layout).await?;
         let pod = attributes.pod();
         info!(
             namespace = pod.namespace,
@@ -55,8 +58,8 @@ impl Mounter {
             service_account = pod.service_account,
             class = attributes.class_name(),
             app,
-            environment,
-            folder = class.query.filter.folder.as_str(),
+            environments,
+            folders,
             files = files.len(),
             milliseconds = begun.elapsed().as_millis(),
             "mounted"
@@ -65,14 +68,35 @@ impl Mounter {
     }
 }
 
-impl Class {
-    fn layout(&self) -> Layout<'_> {
-        Layout {
-            folder: &self.query.filter.folder,
-            mode: self.file_mode,
-            allow_empty: self.allow_empty,
-        }
+/// On a thread of its own: a class of many templates takes its time.
+async fn render(answer: Answer, layout: Layout) -> Result<Vec<render::File>, RenderError> {
+    let render = move || render::files(&answer, &layout);
+    match spawn_blocking(render).await {
+        Ok(files) => files,
+        // A panic in our code costs this mount only: the provider room answers for it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// The environments that a mount reads, for the log.
+fn environments(answer: &Answer) -> String {
+    let names = answer
+        .selected
+        .iter()
+        .map(|selected| selected.environment.as_str());
+    listed(names)
+}
+
+/// The folders that a class names, for the log.
+fn folders(class: &Class) -> String {
+    let objects = class.layout.objects.iter();
+    listed(objects.map(|object| object.folder.as_str()))
+}
+
+/// Each name once, sorted; up to eight.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: BTreeSet<_> = names.collect();
+    names.into_iter().take(8).collect::<Vec<_>>().join(", ")
 }
 
 fn response(files: Vec<render::File>) -> MountResponse {

@@ -5,25 +5,30 @@
 //! and no network.
 
 mod attributes;
+mod form;
+mod mistake;
+mod objects;
 mod parameters;
+mod rules;
 
 pub use attributes::{Attributes, AttributesError, Pod};
-pub use parameters::{KNOWN_PARAMETERS, Mistake};
+pub use mistake::{Mistake, Problem, Spot};
+pub use objects::KNOWN_FIELDS;
+pub use parameters::KNOWN_PARAMETERS;
 
 use crate::cause::Cause;
 use crate::mistakes::Mistakes;
 use crate::phase::Query;
 use crate::phase::allowed::AllowedHosts;
+use crate::render::Layout;
 
 /// What a pod asks for, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
-    /// Which secrets of Phase.
+    /// Which secrets of Phase: a selection for each object.
     pub query: Query,
-    /// The permission bits of every file.
-    pub file_mode: u32,
-    /// Whether a selection without secrets is mounted as one marker file.
-    pub allow_empty: bool,
+    /// What files become of them.
+    pub layout: Layout,
 }
 
 /// All that is wrong with a class.
@@ -49,9 +54,27 @@ impl Class {
     /// All mistakes at once: unknown parameters with a near spelling, missing
     /// ones, wrong values, a host that is not admitted.
     pub fn parse(attributes: &Attributes, hosts: &AllowedHosts) -> Result<Self, ClassError> {
-        parameters::parse(attributes, hosts).map_err(|mistakes| ClassError {
-            name: attributes.class_name(),
-            mistakes,
-        })
+        let mistakes = match parameters::parse(attributes.parameters(), hosts) {
+            Ok(class) => return Ok(class),
+            Err(mistakes) => mistakes,
+        };
+        match Mistakes::none_or(mistakes) {
+            Ok(()) => unreachable!("a class is refused with a mistake"),
+            Err(mistakes) => Err(ClassError {
+                name: attributes.class_name(),
+                mistakes,
+            }),
+        }
+    }
+
+    /// The same from bare parameters, for those who show every mistake with its place.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn read<'a>(
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+        hosts: &AllowedHosts,
+    ) -> Result<Self, Vec<Mistake>> {
+        parameters::parse(parameters, hosts)
     }
 }

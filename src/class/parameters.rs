@@ -1,15 +1,20 @@
 //! Each parameter of a class: its name, its values, its default.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{Attributes, Class};
-use crate::mistakes::Mistakes;
+use super::Class;
+use super::mistake::{Mistake, Problem, quoted, shortened};
+use super::objects::{self, Defaults, Entry};
+use super::rules::processors;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::environment::{Filter, Tag};
 use crate::phase::folder::Folder;
-use crate::phase::host::HostError;
+use crate::phase::keys::Keys;
 use crate::phase::selection::AppSelector;
-use crate::phase::{OnReferenceError, Query};
+use crate::phase::{OnReferenceError, Query, Selection};
+use crate::render::transformer::Transformer;
+use crate::render::{Layout, NameMistake, NameRules, Object, Shape, Source, collisions};
 use crate::spelling::near;
 
 const ALLOW_EMPTY: &str = "allowEmpty";
@@ -19,12 +24,15 @@ const ENVIRONMENT: &str = "phaseAppEnv";
 const FILE_PERMISSION: &str = "filePermission";
 const FOLDER: &str = "phaseAppEnvPath";
 const HOST: &str = "phaseHost";
+const NAME_TRANSFORMER: &str = "nameTransformer";
+const OBJECTS: &str = "objects";
 const ON_REFERENCE_ERROR: &str = "onSecretReferenceError";
+const PROCESSORS: &str = "processors";
 const RECURSIVE: &str = "recursive";
 const TAG: &str = "phaseAppEnvTag";
 
 /// Every parameter there is.
-pub const KNOWN_PARAMETERS: [&str; 10] = [
+pub const KNOWN_PARAMETERS: [&str; 13] = [
     ALLOW_EMPTY,
     APP,
     APP_ID,
@@ -32,7 +40,10 @@ pub const KNOWN_PARAMETERS: [&str; 10] = [
     FILE_PERMISSION,
     FOLDER,
     HOST,
+    NAME_TRANSFORMER,
+    OBJECTS,
     ON_REFERENCE_ERROR,
+    PROCESSORS,
     RECURSIVE,
     TAG,
 ];
@@ -40,87 +51,39 @@ pub const KNOWN_PARAMETERS: [&str; 10] = [
 const DEFAULT_ENVIRONMENT: &str = "production";
 const DEFAULT_MODE: u32 = 0o644;
 
-/// One mistake in a class.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Mistake {
-    /// A parameter without text.
-    #[error("{parameter} is empty: {remedy}")]
-    Empty {
-        /// Which.
-        parameter: &'static str,
-        /// What to do.
-        remedy: &'static str,
-    },
-    /// The host is not one that this node talks to.
-    #[error("phaseHost: {0}")]
-    Host(HostError),
-    /// No app is named.
-    #[error("phaseApp is missing: name the app, or give its id as phaseAppId")]
-    NoApp,
-    /// A permission that is none.
-    #[error(
-        "filePermission {value:?} is not an octal permission from 0001 to 0777: write for example \"0644\""
-    )]
-    Permission {
-        /// What was given.
-        value: String,
-    },
-    /// A token where none belongs; anyone who may read the class could use it.
-    #[error(
-        "{name:?} holds a Phase token: remove it, replace that token in Phase, and name a Secret with nodePublishSecretRef on the pod's volume"
-    )]
-    Token {
-        /// The parameter's name.
-        name: String,
-    },
-    /// A parameter that does not exist.
-    #[error("unknown parameter {name:?}{}", hint(*meant))]
-    Unknown {
-        /// Its name.
-        name: String,
-        /// What may have been meant.
-        meant: Option<&'static str>,
-    },
-    /// A value that the parameter does not take.
-    #[error("{parameter} {value:?} is not one of {allowed}")]
-    Value {
-        /// Which parameter.
-        parameter: &'static str,
-        /// What was given.
-        value: String,
-        /// What it takes.
-        allowed: &'static str,
-    },
-}
-
-pub(super) fn parse(
-    attributes: &Attributes,
+pub(super) fn parse<'a>(
+    parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     hosts: &AllowedHosts,
-) -> Result<Class, Mistakes<Mistake>> {
-    let mut form = Form::new(attributes);
+) -> Result<Class, Vec<Mistake>> {
+    let mut form = Form {
+        values: parameters.into_iter().collect(),
+        mistakes: Vec::new(),
+    };
     form.refuse_tokens();
     form.refuse_unknown();
     let host = hosts.admit(form.get(HOST));
+    let host = host.map_err(|error| form.wrong(HOST, Problem::Host(error)));
     let app = form.app();
-    let class = Class {
+    let on_reference_error = form.on_reference_error();
+    let allow_empty = form.switch(ALLOW_EMPTY);
+    let defaults = form.defaults();
+    let (selections, objects) = form.objects(defaults).into_iter().unzip();
+    form.keep_to_tokens();
+    if !form.mistakes.is_empty() {
+        return Err(form.mistakes);
+    }
+    Ok(Class {
         query: Query {
-            environment: form.environment(),
-            filter: Filter {
-                folder: form.get(FOLDER).map_or_else(Folder::root, Folder::parse),
-                recursive: form.switch(RECURSIVE),
-                tags: form.tags(),
-            },
-            on_reference_error: form.on_reference_error(),
-            host: host
-                .map_err(|error| form.mistakes.push(Mistake::Host(error)))
-                .unwrap_or_default(),
+            host: host.unwrap_or_default(),
             app,
+            selections,
+            on_reference_error,
         },
-        file_mode: form.file_mode(),
-        allow_empty: form.switch(ALLOW_EMPTY),
-    };
-    Mistakes::none_or(form.mistakes).map(|()| class)
+        layout: Layout {
+            objects,
+            allow_empty,
+        },
+    })
 }
 
 /// The parameters and the mistakes found so far.
@@ -130,13 +93,6 @@ struct Form<'a> {
 }
 
 impl<'a> Form<'a> {
-    fn new(attributes: &'a Attributes) -> Self {
-        Self {
-            values: attributes.parameters().collect(),
-            mistakes: Vec::new(),
-        }
-    }
-
     fn get(&self, parameter: &str) -> Option<&'a str> {
         self.values.get(parameter).map(|value| value.trim())
     }
@@ -145,11 +101,25 @@ impl<'a> Form<'a> {
     fn refuse_tokens(&mut self) {
         for (name, value) in &mut self.values {
             if value.contains("pss_") {
-                let name = shortened(name);
-                self.mistakes.push(Mistake::Token { name });
-                *value = "a token";
+                let problem = Problem::Token {
+                    name: shortened(name),
+                };
+                self.mistakes.push(Mistake::new(name, problem));
+                *value = "";
             }
         }
+    }
+
+    /// Of a parameter that held a token nothing else is said.
+    fn keep_to_tokens(&mut self) {
+        let is_token = |mistake: &&Mistake| matches!(mistake.problem, Problem::Token { .. });
+        let tokens = self.mistakes.iter().filter(is_token);
+        let held: Vec<_> = tokens
+            .map(|mistake| mistake.place.parameter.clone())
+            .collect();
+        let is_said =
+            |mistake: &Mistake| is_token(&mistake) || !held.contains(&mistake.place.parameter);
+        self.mistakes.retain(is_said);
     }
 
     fn refuse_unknown(&mut self) {
@@ -157,17 +127,26 @@ impl<'a> Form<'a> {
             .values
             .keys()
             .filter(|name| !KNOWN_PARAMETERS.contains(name));
-        self.mistakes.extend(unknown.map(|name| Mistake::Unknown {
-            name: shortened(name),
-            meant: near(name, &KNOWN_PARAMETERS),
+        self.mistakes.extend(unknown.map(|name| {
+            let problem = Problem::Unknown {
+                what: "parameter",
+                name: shortened(name),
+                meant: near(name, &KNOWN_PARAMETERS),
+            };
+            Mistake::new(name, problem)
         }));
+    }
+
+    fn wrong(&mut self, parameter: &str, problem: Problem) {
+        self.mistakes.push(Mistake::new(parameter, problem));
     }
 
     /// The text of a parameter that may be absent but not empty.
     fn text(&mut self, parameter: &'static str, remedy: &'static str) -> Option<&'a str> {
         let value = self.get(parameter)?;
         if value.is_empty() {
-            self.mistakes.push(Mistake::Empty { parameter, remedy });
+            let name = parameter;
+            self.wrong(parameter, Problem::Empty { name, remedy });
         }
         Some(value)
     }
@@ -182,7 +161,7 @@ impl<'a> Form<'a> {
             (Some(id), _) => AppSelector::Id(id.to_owned()),
             (None, Some(name)) => AppSelector::Name(name.to_owned()),
             (None, None) => {
-                self.mistakes.push(Mistake::NoApp);
+                self.wrong(APP, Problem::NoApp);
                 AppSelector::Name(String::new())
             }
         }
@@ -194,40 +173,35 @@ impl<'a> Form<'a> {
         name.unwrap_or(DEFAULT_ENVIRONMENT).to_owned()
     }
 
-    /// An empty text means all secrets, as it does in a `PhaseSecret`.
-    fn tags(&self) -> Vec<Tag> {
-        let tags = self.get(TAG).unwrap_or_default().split(',').map(str::trim);
-        tags.filter(|tag| !tag.is_empty()).map(Tag::parse).collect()
-    }
-
     fn switch(&mut self, parameter: &'static str) -> bool {
-        match self.get(parameter) {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(other) => {
-                self.mistakes.push(Mistake::Value {
-                    parameter,
-                    value: shortened(other),
-                    allowed: "\"true\", \"false\"",
-                });
-                false
-            }
-        }
+        let choices = [("false", false), ("true", true)];
+        self.choice(parameter, &choices).unwrap_or(false)
     }
 
     fn on_reference_error(&mut self) -> OnReferenceError {
-        match self.get(ON_REFERENCE_ERROR) {
-            None | Some("Fail") => OnReferenceError::Fail,
-            Some("Warn") => OnReferenceError::Warn,
-            Some(other) => {
-                self.mistakes.push(Mistake::Value {
-                    parameter: ON_REFERENCE_ERROR,
-                    value: shortened(other),
-                    allowed: "\"Fail\", \"Warn\"",
-                });
-                OnReferenceError::Fail
-            }
+        let choices = [
+            ("Fail", OnReferenceError::Fail),
+            ("Warn", OnReferenceError::Warn),
+        ];
+        let chosen = self.choice(ON_REFERENCE_ERROR, &choices);
+        chosen.unwrap_or_default()
+    }
+
+    /// One of some words; a mistake where the text is none of them.
+    fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
+        let text = self.get(name)?;
+        let chosen = choices.iter().find(|(word, _)| *word == text);
+        if chosen.is_none() {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            let problem = Problem::Value {
+                name,
+                value: shortened(text),
+                allowed: quoted(&words),
+                meant: near(text, &words),
+            };
+            self.wrong(name, problem);
         }
+        chosen.map(|(_, value)| *value)
     }
 
     fn file_mode(&mut self) -> u32 {
@@ -235,34 +209,106 @@ impl<'a> Form<'a> {
             return DEFAULT_MODE;
         };
         octal(text).unwrap_or_else(|| {
-            self.mistakes.push(Mistake::Permission {
-                value: shortened(text),
-            });
+            let value = shortened(text);
+            self.wrong(FILE_PERMISSION, Problem::Permission { value });
             DEFAULT_MODE
         })
     }
+
+    fn defaults(&mut self) -> Defaults {
+        let transformers = Transformer::NAMES.map(|name| (name, Transformer::parse(name)));
+        let transformer = self.choice(NAME_TRANSFORMER, &transformers).flatten();
+        let processors = match self.get(PROCESSORS) {
+            Some(text) => processors(text, &mut self.mistakes),
+            None => BTreeMap::new(),
+        };
+        Defaults {
+            selection: Selection {
+                environment: self.environment(),
+                filter: Filter {
+                    folder: self.get(FOLDER).map_or_else(Folder::root, Folder::parse),
+                    recursive: self.switch(RECURSIVE),
+                    tags: tags(self.get(TAG).unwrap_or_default()),
+                    keys: Keys::All,
+                },
+            },
+            mode: self.file_mode(),
+            rules: Arc::new(NameRules {
+                transformer,
+                processors,
+            }),
+        }
+    }
+
+    /// One selection with its object for each entry; without `objects` one for all.
+    fn objects(&mut self, defaults: Defaults) -> Vec<(Selection, Object)> {
+        // Not trimmed: the places in it count from its first line.
+        let Some(text) = self.values.get(OBJECTS).copied() else {
+            return vec![whole_class(defaults)];
+        };
+        let entries = objects::parse(text, &defaults, &mut self.mistakes);
+        self.refuse_collisions(&entries);
+        let entries = entries.into_iter();
+        entries
+            .map(|entry| (entry.selection, entry.object))
+            .collect()
+    }
+
+    /// Files that would stand in each other's place, as far as names are known.
+    fn refuse_collisions(&mut self, entries: &[Entry]) {
+        let known = entries.iter().filter_map(|entry| {
+            let path = entry.object.known_path()?;
+            Some((path, Source::object(entry.object.label.clone())))
+        });
+        let known: Vec<_> = known.collect();
+        let mistakes = collisions(known.iter().map(|(path, source)| (path, source)));
+        for mistake in mistakes {
+            let label = match &mistake {
+                NameMistake::Same { second, .. } => second.label.clone(),
+                NameMistake::FileAndFolder { file, .. } => file.label.clone(),
+                _ => None,
+            };
+            let entry = entries.iter().find(|entry| entry.object.label == label);
+            let place = entry.map(|entry| entry.spot.clone());
+            let problem = Problem::Names(mistake);
+            let fallback = Mistake::new(OBJECTS, problem);
+            self.mistakes.push(Mistake {
+                place: place.unwrap_or_else(|| fallback.place.clone()),
+                ..fallback
+            });
+        }
+    }
+}
+
+fn whole_class(defaults: Defaults) -> (Selection, Object) {
+    let Defaults {
+        selection,
+        mode,
+        rules,
+    } = defaults;
+    let object = Object {
+        label: None,
+        folder: selection.filter.folder.clone(),
+        mode,
+        optional: false,
+        tagged: !selection.filter.tags.is_empty(),
+        rules,
+        encoding: None,
+        shape: Shape::Each,
+    };
+    (selection, object)
+}
+
+/// An empty text means all secrets, as it does in a `PhaseSecret`.
+pub(super) fn tags(text: &str) -> Vec<Tag> {
+    let tags = text.split(',').map(str::trim);
+    tags.filter(|tag| !tag.is_empty()).map(Tag::parse).collect()
 }
 
 /// Three octal digits, with or without one or more zeros before them. Zero is
 /// refused: the driver would write a file that nobody can read.
-fn octal(text: &str) -> Option<u32> {
+pub(super) fn octal(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|digit| digit.is_ascii_digit());
     let mode = u32::from_str_radix(text, 8).ok().filter(|_| digits)?;
     (text.len() >= 3 && (1..=0o777).contains(&mode)).then_some(mode)
-}
-
-/// What a pod author wrote, short enough for an error.
-fn shortened(text: &str) -> String {
-    const LONGEST: usize = 40;
-    if text.chars().count() <= LONGEST {
-        return text.to_owned();
-    }
-    text.chars().take(LONGEST).chain(['…']).collect()
-}
-
-fn hint(meant: Option<&str>) -> String {
-    meant.map_or_else(
-        || ": remove it".to_owned(),
-        |meant| format!(": did you mean \"{meant}\"?"),
-    )
 }

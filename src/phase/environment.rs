@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::folder::Folder;
 use super::keyring::EnvironmentKeys;
+use super::keys::Keys;
 use super::primitives::DoesNotOpen;
 use super::wire::{Sealed, SecretRow};
 use crate::cause::Cause;
@@ -39,6 +40,8 @@ pub struct Secret {
     pub folder: Folder,
     /// Its value; the personal override where the token is a person's.
     pub value: SecretString,
+    /// How many references were replaced in its value.
+    pub references: usize,
 }
 
 /// A row that does not open.
@@ -70,6 +73,8 @@ pub struct Filter {
     pub recursive: bool,
     /// Any of these tags, as [`Tag::parse`] made them; empty means all secrets.
     pub tags: Vec<Tag>,
+    /// Which keys.
+    pub keys: Keys,
 }
 
 /// A tag in the form in which tags are compared: lower case, `_` as a space.
@@ -112,16 +117,25 @@ impl Environment {
         &self.place
     }
 
-    /// The rows that a filter lets through.
+    /// The rows that a filter may let through: globs are left to whoever opens
+    /// the keys, one key is found by its digest.
     #[must_use]
     pub fn select(&self, filter: &Filter) -> Vec<usize> {
+        if let (Keys::One(key), false) = (&filter.keys, filter.recursive) {
+            let row = self.find(&filter.folder, key).into_iter();
+            return row.filter(|&row| self.has_tag(row, filter)).collect();
+        }
         let fits = |row: &Row| {
             let below = filter.folder.below(&row.folder);
             below.is_some_and(|below| filter.recursive || below.is_empty())
-                && filter.has_tag(&row.tags)
         };
         let indices = 0..self.rows.len();
-        indices.filter(|&index| fits(&self.rows[index])).collect()
+        let fits = indices.filter(|&index| fits(&self.rows[index]));
+        fits.filter(|&row| self.has_tag(row, filter)).collect()
+    }
+
+    fn has_tag(&self, row: usize, filter: &Filter) -> bool {
+        filter.has_tag(&self.rows[row].tags)
     }
 
     /// The row of one key, found by its digest: nothing else is opened for it.
@@ -136,35 +150,66 @@ impl Environment {
     /// # Errors
     /// When its key or value does not open: names the key where that is readable.
     pub fn open(&self, index: usize) -> Result<Secret, RowError> {
-        let Row {
-            id, folder, sealed, ..
-        } = &self.rows[index];
-        let error = |secret: String| RowError {
-            secret,
-            folder: folder.clone(),
-            environment: self.place.environment.clone(),
-            app: self.place.app.clone(),
-        };
-        let key = self
-            .keys
-            .open(&sealed.key)
-            .map_err(|DoesNotOpen| error(format!("the name of the secret with id {id}")))?;
-        let key = key.expose_secret().to_owned();
+        let key = self.open_key(index)?;
+        self.open_value(index, key)
+    }
+
+    /// Opens the key of one row, and its value only if the key is wanted.
+    ///
+    /// # Errors
+    /// As [`Environment::open`].
+    pub fn open_if(
+        &self,
+        index: usize,
+        wanted: impl FnOnce(&str) -> bool,
+    ) -> Result<Option<Secret>, RowError> {
+        let key = self.open_key(index)?;
+        if wanted(&key) {
+            self.open_value(index, key).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn open_key(&self, index: usize) -> Result<String, RowError> {
+        let Row { id, sealed, .. } = &self.rows[index];
+        let key = self.keys.open(&sealed.key).map_err(|DoesNotOpen| {
+            self.row_error(index, format!("the name of the secret with id {id}"))
+        })?;
+        Ok(key.expose_secret().to_owned())
+    }
+
+    fn open_value(&self, index: usize, key: String) -> Result<Secret, RowError> {
+        let Row { folder, sealed, .. } = &self.rows[index];
         let value = self
             .keys
             .open(&sealed.value)
-            .map_err(|DoesNotOpen| error(format!("secret \"{key}\"")))?;
+            .map_err(|DoesNotOpen| self.row_error(index, format!("secret \"{key}\"")))?;
         Ok(Secret {
             key,
             folder: folder.clone(),
             value,
+            references: 0,
         })
+    }
+
+    fn row_error(&self, index: usize, secret: String) -> RowError {
+        RowError {
+            secret,
+            folder: self.rows[index].folder.clone(),
+            environment: self.place.environment.clone(),
+            app: self.place.app.clone(),
+        }
     }
 }
 
 impl Secret {
-    pub(super) fn with_value(self, value: SecretString) -> Self {
-        Self { value, ..self }
+    pub(super) fn resolved(self, value: SecretString, references: usize) -> Self {
+        Self {
+            value,
+            references,
+            ..self
+        }
     }
 }
 

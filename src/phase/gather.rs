@@ -18,8 +18,10 @@ use super::wire::{App, EnvironmentKey};
 use crate::cause::Cause;
 
 const MOST_SECRETS: usize = 10_000;
-const MOST_ENVIRONMENTS: usize = 64;
-const FETCHES_AT_ONCE: usize = 4;
+/// How many environments one mount may read.
+pub(super) const MOST_ENVIRONMENTS: usize = 64;
+/// How many requests of one mount run at once.
+pub(super) const FETCHES_AT_ONCE: usize = 4;
 
 /// A secret that is asked for or referred to, and where its references lead.
 pub(super) struct Node {
@@ -50,28 +52,32 @@ impl<'a> Gathering<'a> {
     pub(super) fn new(
         account: &'a Account<'a>,
         opener: &'a Opener,
-        home: &Arc<Environment>,
-        secrets: Vec<Secret>,
+        environments: Vec<Arc<Environment>>,
+        secrets: Vec<(Sealed, Secret)>,
     ) -> Self {
-        let id = home.place().environment_id.clone();
-        let mut known = HashMap::new();
-        for (node, secret) in secrets.iter().enumerate() {
-            if let Some(row) = home.find(&secret.folder, &secret.key) {
-                known.insert((id.clone(), row), node);
-            }
-        }
-        let nodes = secrets.into_iter().map(|secret| Node {
-            environment: Arc::clone(home),
+        let id = |environment: &Environment| environment.place().environment_id.clone();
+        let place = |(node, (sealed, _)): (usize, &(Sealed, Secret))| {
+            ((id(&sealed.environment), sealed.row), node)
+        };
+        let known = secrets.iter().enumerate().map(place).collect();
+        let nodes = secrets.into_iter().map(|(sealed, secret)| Node {
+            environment: sealed.environment,
             secret,
             edges: Vec::new(),
         });
+        let environments = environments.into_iter();
         Self {
             account,
             opener,
-            environments: HashMap::from([(id, Ok(Arc::clone(home)))]),
+            environments: environments.map(|home| (id(&home), Ok(home))).collect(),
             nodes: nodes.collect(),
             known,
         }
+    }
+
+    /// How many environments were fetched.
+    pub(super) fn fetched(&self) -> usize {
+        self.environments.len()
     }
 
     /// Wave by wave: what the newest nodes refer to becomes the next wave.
@@ -190,7 +196,7 @@ impl<'a> Gathering<'a> {
         let fresh = self.nodes.len() + next.len();
         let node = *self.known.entry((id.clone(), row)).or_insert(fresh);
         if node == fresh {
-            next.push((environment, row));
+            next.push(Sealed::new(environment, row));
         }
         Ok(node)
     }
@@ -202,9 +208,12 @@ impl<'a> Gathering<'a> {
                 most: MOST_SECRETS,
             });
         }
-        let environments: Vec<_> = rows.iter().map(|(e, _)| Arc::clone(e)).collect();
+        let environments: Vec<_> = rows
+            .iter()
+            .map(|row| Arc::clone(&row.environment))
+            .collect();
         let opened = self.opener.open(rows).await?;
-        let nodes = environments.into_iter().zip(opened);
+        let nodes = environments.into_iter().zip(opened.into_iter().flatten());
         self.nodes.extend(nodes.map(|(environment, secret)| Node {
             environment,
             secret,

@@ -7,6 +7,7 @@
 
 mod account;
 pub mod allowed;
+mod choose;
 pub mod client;
 pub mod envelope;
 pub mod environment;
@@ -15,6 +16,7 @@ pub mod folder;
 mod gather;
 pub mod host;
 pub mod keyring;
+pub mod keys;
 pub mod opener;
 pub mod primitives;
 pub mod reference;
@@ -27,6 +29,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use account::Account;
+use choose::Chosen;
 use client::{Client, ClientError, UnusableBearer};
 use environment::{Filter, RowError, Secret};
 use folder::Folder;
@@ -54,12 +57,19 @@ pub struct Query {
     pub host: Host,
     /// Which app.
     pub app: AppSelector,
+    /// Which secrets of the app.
+    pub selections: Vec<Selection>,
+    /// What becomes of a reference that cannot be resolved.
+    pub on_reference_error: OnReferenceError,
+}
+
+/// Some secrets of one environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
     /// Which environment, by its whole name in any case.
     pub environment: String,
     /// Which of its secrets.
     pub filter: Filter,
-    /// What becomes of a reference that cannot be resolved.
-    pub on_reference_error: OnReferenceError,
 }
 
 /// What becomes of a reference that cannot be resolved.
@@ -72,18 +82,26 @@ pub enum OnReferenceError {
     Warn,
 }
 
-/// The secrets of one query, opened and resolved, in no particular order.
+/// The secrets of one query, opened and resolved.
 pub struct Answer {
     /// The app's name as Phase spells it.
     pub app: String,
-    /// The environment's name as Phase spells it.
-    pub environment: String,
-    /// The secrets.
-    pub secrets: Vec<Secret>,
+    /// What each selection of the query took, in the query's order.
+    pub selected: Vec<Selected>,
     /// References whose text was kept, one line each, without any value.
     pub warnings: Vec<String>,
+    /// How many environments were fetched, referenced ones included: one request each.
+    pub fetched: usize,
     /// A key of the account for [`VERSION_PURPOSE`]: equal for all its tokens.
     pub version_key: SecretKey,
+}
+
+/// The secrets of one selection, in no particular order.
+pub struct Selected {
+    /// The environment's name as Phase spells it.
+    pub environment: String,
+    /// The secrets; one that several selections took is shared.
+    pub secrets: Vec<Arc<Secret>>,
 }
 
 /// What the answer's version key is derived for.
@@ -134,6 +152,12 @@ pub enum Error {
     /// App or environment not found.
     #[error(transparent)]
     Selection(#[from] SelectionError),
+    /// Selections name more environments than is sane.
+    #[error("objects name more than {most} environments: mount fewer in one class")]
+    TooManyEnvironments {
+        /// The limit.
+        most: usize,
+    },
     /// References lead to more than is sane.
     #[error("references lead to more than {most} {what}: mount fewer secrets in one class")]
     TooManyReferences {
@@ -152,7 +176,9 @@ impl Error {
             Self::Bearer(_) => Cause::RefusedCredential,
             Self::Client(error) => error.cause(),
             Self::Keyring(error) => error.cause(),
-            Self::LargeValue { .. } | Self::TooManyReferences { .. } => Cause::TooLarge,
+            Self::LargeValue { .. }
+            | Self::TooManyEnvironments { .. }
+            | Self::TooManyReferences { .. } => Cause::TooLarge,
             Self::Reference { problem, .. } => problem.cause(),
             Self::Row(error) => error.cause(),
             Self::Selection(error) => error.cause(),
@@ -188,7 +214,6 @@ impl Phase {
             .await?;
         let keyring = Keyring::unlock(token, &tokens.wrapped_key_share)?;
         let app = query.app.choose(&tokens.apps)?;
-        let key = selection::environment(app, &query.environment)?;
         let account = Account {
             client: &self.client,
             host: &query.host,
@@ -197,23 +222,32 @@ impl Phase {
             apps: &tokens.apps,
             deadline,
         };
-        let home = account.fetch(app, key).await?;
-        let rows = home.select(&query.filter).into_iter();
-        let rows = rows.map(|row| (Arc::clone(&home), row)).collect();
-        let secrets = self.opener.open(rows).await?;
-        let (secrets, warnings) = resolve::resolve(
+        let Chosen {
+            environments,
+            secrets,
+            taken,
+        } = choose::choose(&account, &self.opener, app, &query.selections).await?;
+        let resolved = resolve::resolve(
             &account,
             &self.opener,
-            &home,
+            environments,
             secrets,
             query.on_reference_error,
         )
         .await?;
+        let secrets = |taken: Vec<usize>| {
+            let taken = taken.into_iter();
+            taken.map(|index| Arc::clone(&resolved.secrets[index]))
+        };
+        let selected = taken.into_iter().map(|taken| Selected {
+            environment: taken.environment,
+            secrets: secrets(taken.secrets).collect(),
+        });
         Ok(Answer {
             app: app.name.clone(),
-            environment: key.environment.name.clone(),
-            secrets,
-            warnings,
+            selected: selected.collect(),
+            warnings: resolved.warnings,
+            fetched: resolved.fetched,
             version_key: keyring.derive(VERSION_PURPOSE),
         })
     }

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::environment::{Environment, RowError, Secret};
+use super::keys::Keys;
 
 /// Opens many rows on all cores, in turns with other mounts.
 ///
@@ -21,8 +22,45 @@ pub struct Opener {
     cores: usize,
 }
 
-/// A row of an environment, by its index.
-pub type Sealed = (Arc<Environment>, usize);
+/// A row of an environment.
+#[derive(Clone)]
+pub struct Sealed {
+    /// The environment.
+    pub environment: Arc<Environment>,
+    /// The row's index in it.
+    pub row: usize,
+    /// Whose globs decide whether it is wanted; nothing means it is.
+    pub wanted: Option<Wanted>,
+}
+
+/// Whose globs decide, by the key, whether a row is wanted.
+#[derive(Clone)]
+pub struct Wanted {
+    /// What each selection takes.
+    pub keys: Arc<[Keys]>,
+    /// Which of them may take the row.
+    pub by: Arc<[usize]>,
+}
+
+impl Sealed {
+    /// A row that is wanted whatever its key.
+    #[must_use]
+    pub const fn new(environment: Arc<Environment>, row: usize) -> Self {
+        Self {
+            environment,
+            row,
+            wanted: None,
+        }
+    }
+
+    fn open(&self) -> Result<Option<Secret>, RowError> {
+        let Some(Wanted { keys, by }) = &self.wanted else {
+            return self.environment.open(self.row).map(Some);
+        };
+        let wanted = |key: &str| by.iter().any(|&number| keys[number].take(key));
+        self.environment.open_if(self.row, wanted)
+    }
+}
 
 /// A piece takes about 2 ms: two X25519 agreements of 25 µs a row, and the rest.
 const ROWS_A_PIECE: usize = 32;
@@ -37,12 +75,12 @@ impl Opener {
         }
     }
 
-    /// Opens rows, in the order given. Dropping the future ends the work after
+    /// Opens rows, in the order given; nothing for one whose key is not wanted. Dropping the future ends the work after
     /// the pieces under way.
     ///
     /// # Errors
     /// The first row that does not open.
-    pub async fn open(&self, rows: Vec<Sealed>) -> Result<Vec<Secret>, RowError> {
+    pub async fn open(&self, rows: Vec<Sealed>) -> Result<Vec<Option<Secret>>, RowError> {
         let workers = rows.len().div_ceil(ROWS_A_PIECE).min(self.cores);
         let job = StopOnDrop(Arc::new(Job::new(rows)));
         let workers = (0..workers).map(|_| self.worker(&job.0));
@@ -85,7 +123,7 @@ struct Job {
 /// Some rows, opened.
 struct Piece {
     first: usize,
-    opened: Result<Vec<Secret>, RowError>,
+    opened: Result<Vec<Option<Secret>>, RowError>,
 }
 
 impl Job {
@@ -129,9 +167,7 @@ impl Job {
         let rows = rows.iter().take(ROWS_A_PIECE);
         Some(Piece {
             first,
-            opened: rows
-                .map(|(environment, row)| environment.open(*row))
-                .collect(),
+            opened: rows.map(Sealed::open).collect(),
         })
     }
 }

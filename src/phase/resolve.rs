@@ -13,7 +13,7 @@ use super::account::Account;
 use super::environment::{Environment, Secret};
 use super::expand::{DEEPEST, fill_in};
 use super::gather::Gathering;
-use super::opener::Opener;
+use super::opener::{Opener, Sealed};
 use super::reference;
 use super::selection::SelectionError;
 use super::{Error, OnReferenceError};
@@ -83,7 +83,17 @@ impl Problem {
     }
 }
 
-/// Resolves all references of `secrets`, which were opened from `home`.
+/// Secrets whose references are resolved.
+pub(super) struct Resolved {
+    /// The secrets, in the order given.
+    pub(super) secrets: Vec<Arc<Secret>>,
+    /// References whose text was kept, one line each.
+    pub(super) warnings: Vec<String>,
+    /// How many environments were fetched in all.
+    pub(super) fetched: usize,
+}
+
+/// Resolves all references of `secrets`, which were opened from `environments`.
 ///
 /// # Errors
 /// With [`OnReferenceError::Fail`] the first reference that cannot be resolved.
@@ -92,13 +102,14 @@ impl Problem {
 pub(super) async fn resolve(
     account: &Account<'_>,
     opener: &Opener,
-    home: &Arc<Environment>,
-    secrets: Vec<Secret>,
+    environments: Vec<Arc<Environment>>,
+    secrets: Vec<(Sealed, Secret)>,
     mode: OnReferenceError,
-) -> Result<(Vec<Secret>, Vec<String>), Error> {
+) -> Result<Resolved, Error> {
     let wanted = secrets.len();
-    let mut gathering = Gathering::new(account, opener, home, secrets);
+    let mut gathering = Gathering::new(account, opener, environments, secrets);
     gathering.run().await?;
+    let fetched = gathering.fetched();
     let Gathering { nodes, .. } = gathering;
     let (values, problems) = fill_in(&nodes)?;
     let mut warnings = Vec::new();
@@ -122,6 +133,13 @@ pub(super) async fn resolve(
         }
     }
     let resolved = nodes.into_iter().zip(values).take(wanted);
-    let secrets = resolved.map(|(node, value)| node.secret.with_value(value));
-    Ok((secrets.collect(), warnings))
+    let secrets = resolved.map(|(node, value)| {
+        let references = node.edges.len();
+        Arc::new(node.secret.resolved(value, references))
+    });
+    Ok(Resolved {
+        secrets: secrets.collect(),
+        warnings,
+        fetched,
+    })
 }

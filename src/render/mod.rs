@@ -1,27 +1,34 @@
 //! Secrets as files: paths, modes, bytes, versions. This room knows bytes and
 //! names, no network and no time.
+//!
+//! [`files`] makes every object's files (`object`), finds those that would stand
+//! in each other's place (`names`) and gives each its version.
 
 pub mod encoding;
 pub mod field;
 pub mod format;
+mod layout;
+mod names;
+mod object;
 mod path;
 pub mod template;
 pub mod transformer;
 mod version;
 pub mod wiped;
 
+pub use layout::{Layout, NameRules, Object, Processor, Shape};
+pub use names::{NameMistake, Source, collisions};
+pub use object::{ObjectMistake, ObjectProblem};
 pub use path::{PathProblem, check};
 pub use version::VersionKey;
-
-use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::cause::Cause;
 use crate::mistakes::Mistakes;
-use crate::phase::Answer;
-use crate::phase::environment::Secret;
 use crate::phase::folder::Folder;
+use crate::phase::{Answer, Selected};
+use object::{Draft, Drafts, Place};
 
 /// One file of a volume.
 pub struct File {
@@ -33,23 +40,27 @@ pub struct File {
     pub contents: SecretSlice<u8>,
     /// Changes exactly when path, mode or bytes change, and reveals nothing.
     pub version: String,
+    /// What it was made of; nothing for the marker file.
+    pub origin: Option<Origin>,
 }
 
-/// How secrets become files.
+/// What a file was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout<'a> {
-    /// The folder that is the volume's root.
-    pub folder: &'a Folder,
-    /// The permission bits of every file.
-    pub mode: u32,
-    /// Whether no secrets are one marker file instead of an error.
-    pub allow_empty: bool,
+pub struct Origin {
+    /// The environment's name, as Phase spells it.
+    pub environment: String,
+    /// The secrets, by folder and key, in the file's order.
+    pub secrets: Vec<(Folder, String)>,
+    /// How many references were replaced in their values.
+    pub references: usize,
 }
 
 /// The file of a volume without secrets: the driver takes an empty answer as
 /// "nothing to do", and would leave old files for ever.
 pub const MARKER: &str = ".phase-empty";
 const MARKER_TEXT: &[u8] = b"no secrets are selected\n";
+/// How many bytes one class may make. Drivers accept 4 MiB unless told otherwise.
+const MOST_BYTES: usize = 64 << 20;
 
 /// Why secrets cannot be files.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,56 +78,39 @@ pub enum RenderError {
         /// The app's name.
         app: String,
     },
+    /// More than any driver takes.
+    #[error(
+        "the files of this class have more than {MOST_BYTES} bytes together: select fewer secrets, or make two classes"
+    )]
+    Large,
     /// Names that cannot be files.
     #[error("{0}")]
     Names(Mistakes<NameMistake>),
-}
-
-/// A secret whose name cannot be a file.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[non_exhaustive]
-pub enum NameMistake {
-    /// Two secrets would be one file.
+    /// Every object is optional, and none of their secrets exist.
     #[error(
-        "two secrets named {key:?} in folder \"{folder}\" would be one file: delete one in Phase"
+        "no secrets selected: none of the keys that the class names exist in app \"{app}\": create one, or set allowEmpty: \"true\""
     )]
-    Duplicate {
-        /// The key.
-        key: String,
-        /// Its folder.
-        folder: Folder,
+    Nothing {
+        /// The app's name.
+        app: String,
     },
-    /// A secret has the name of a folder beside it.
-    #[error(
-        "secret {key:?} in folder \"{folder}\" cannot be a file: a folder of that name is mounted beside it: rename one in Phase"
-    )]
-    FileAndFolder {
-        /// The key.
-        key: String,
-        /// Its folder.
-        folder: Folder,
-    },
-    /// A name that no file can have.
-    #[error(
-        "secret {key:?} in folder \"{folder}\" cannot be a file: {problem}: rename it in Phase"
-    )]
-    Path {
-        /// The key.
-        key: String,
-        /// Its folder.
-        folder: Folder,
-        /// Why.
-        problem: PathProblem,
-    },
+    /// Secrets that are missing, or that cannot be what an object makes of them.
+    #[error("{0}")]
+    Objects(Mistakes<ObjectMistake>),
 }
 
 impl RenderError {
     /// What the driver's code follows from.
     #[must_use]
-    pub const fn cause(&self) -> Cause {
+    pub fn cause(&self) -> Cause {
         match self {
-            Self::Empty { .. } => Cause::NotFound,
+            Self::Empty { .. } | Self::Nothing { .. } => Cause::NotFound,
+            Self::Large => Cause::TooLarge,
             Self::Names(_) => Cause::InvalidClass,
+            Self::Objects(mistakes) => mistakes
+                .iter()
+                .next()
+                .map_or(Cause::Internal, ObjectMistake::cause),
         }
     }
 }
@@ -124,81 +118,85 @@ impl RenderError {
 /// The files of an answer, sorted by path: equal input gives equal files.
 ///
 /// # Errors
-/// When a name cannot be a file, all such names at once; when there is nothing
-/// to mount and the layout does not allow that.
-pub fn files(answer: Answer, layout: &Layout<'_>) -> Result<Vec<File>, RenderError> {
-    let versions = VersionKey::new(&answer.version_key);
-    let file = |path: String, contents: &[u8]| File {
-        version: versions.version(&path, layout.mode, contents),
-        path,
-        mode: layout.mode,
-        contents: contents.to_vec().into(),
-    };
-    if answer.secrets.is_empty() {
-        return if layout.allow_empty {
-            Ok(vec![file(MARKER.to_owned(), MARKER_TEXT)])
-        } else {
-            Err(RenderError::Empty {
-                folder: layout.folder.clone(),
-                environment: answer.environment,
-                app: answer.app,
-            })
-        };
-    }
-    let named = name(answer.secrets, layout.folder).map_err(RenderError::Names)?;
-    let files = named.into_iter().map(|(path, secret)| {
-        let value = secret.value.expose_secret().as_bytes();
-        file(path, value)
-    });
-    Ok(files.collect())
-}
-
-/// Gives every secret its path, in order.
-fn name(
-    secrets: Vec<Secret>,
-    root: &Folder,
-) -> Result<BTreeMap<String, Secret>, Mistakes<NameMistake>> {
-    let mut named = BTreeMap::new();
-    let mut mistakes = Vec::new();
-    for secret in secrets {
-        match path::of(&secret, root) {
-            Ok(path) => {
-                if let Some(other) = named.insert(path, secret) {
-                    let Secret { key, folder, .. } = other;
-                    mistakes.push(NameMistake::Duplicate { key, folder });
-                }
-            }
-            Err(problem) => mistakes.push(NameMistake::Path {
-                key: path::shown(&secret.key),
-                folder: secret.folder,
-                problem,
-            }),
+/// When a name cannot be a file or a secret cannot be what an object makes of
+/// it, all such mistakes at once; when there is nothing to mount and the layout
+/// does not allow that.
+pub fn files(answer: &Answer, layout: &Layout) -> Result<Vec<File>, RenderError> {
+    let mut drafts = Drafts::default();
+    for (object, selected) in layout.objects.iter().zip(&answer.selected) {
+        let is_missing = selected.secrets.is_empty() && !layout.allow_empty;
+        if is_missing && object.label.is_none() {
+            return Err(empty(object, selected, &answer.app));
         }
-    }
-    mistakes.extend(files_used_as_folders(&named));
-    mistakes.sort();
-    Mistakes::none_or(mistakes).map(|()| named)
-}
-
-fn files_used_as_folders(named: &BTreeMap<String, Secret>) -> Vec<NameMistake> {
-    let above = |path: &str| {
-        path.match_indices('/')
-            .map(|(at, _)| at)
-            .collect::<Vec<_>>()
-    };
-    let mut clashes = BTreeMap::new();
-    for path in named.keys() {
-        for at in above(path) {
-            if let Some(secret) = named.get(&path[..at]) {
-                clashes.insert(path[..at].to_owned(), secret);
-            }
-        }
-    }
-    let mistakes = clashes
-        .into_values()
-        .map(|secret| NameMistake::FileAndFolder {
-            key: secret.key.clone(),
-            folder: secret.folder.clone(),
+        drafts.add(&Place {
+            object,
+            selected,
+            app: &answer.app,
+            allow_empty: layout.allow_empty,
         });
-    mistakes.collect()
+        if drafts.bytes > MOST_BYTES {
+            return Err(RenderError::Large);
+        }
+    }
+    let Drafts {
+        files,
+        mut names,
+        mistakes,
+        ..
+    } = drafts;
+    Mistakes::none_or(mistakes).map_err(RenderError::Objects)?;
+    names.extend(collisions(
+        files.iter().map(|file| (&file.path, &file.source)),
+    ));
+    Mistakes::none_or(names).map_err(RenderError::Names)?;
+    if files.is_empty() && !layout.allow_empty {
+        let app = answer.app.clone();
+        return Err(RenderError::Nothing { app });
+    }
+    Ok(finished(
+        files,
+        layout,
+        &VersionKey::new(&answer.version_key),
+    ))
+}
+
+/// The drafts with their versions, sorted by path; the marker where there are none.
+fn finished(drafts: Vec<Draft>, layout: &Layout, versions: &VersionKey) -> Vec<File> {
+    let file = |path: String, mode: u32, contents: SecretSlice<u8>, origin| File {
+        version: versions.version(&path, mode, contents.expose_secret()),
+        path,
+        mode,
+        contents,
+        origin,
+    };
+    if drafts.is_empty() {
+        let mode = layout.objects.first().map_or(0o644, |object| object.mode);
+        return vec![file(
+            MARKER.to_owned(),
+            mode,
+            MARKER_TEXT.to_vec().into(),
+            None,
+        )];
+    }
+    let files = drafts.into_iter().map(|draft| {
+        let Draft {
+            path,
+            mode,
+            contents,
+            origin,
+            ..
+        } = draft;
+        file(path, mode, contents, Some(origin))
+    });
+    let mut files: Vec<_> = files.collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+fn empty(object: &Object, selected: &Selected, app: &str) -> RenderError {
+    RenderError::Empty {
+        folder: object.folder.clone(),
+        environment: selected.environment.clone(),
+        app: app.to_owned(),
+    }
 }

@@ -1,8 +1,5 @@
 //! What the driver accepts as a path in the volume.
 
-use crate::phase::environment::Secret;
-use crate::phase::folder::Folder;
-
 /// Why a path is none. The driver would fail the whole call for each of these,
 /// in its own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
@@ -32,20 +29,6 @@ pub enum PathProblem {
 const LONGEST_NAME: usize = 255;
 /// What a path may have in bytes, as the driver counts.
 const LONGEST_PATH: usize = 4096;
-
-/// The path of a secret in a volume whose root is `root`.
-pub(super) fn of(secret: &Secret, root: &Folder) -> Result<String, PathProblem> {
-    if secret.key.contains('/') {
-        return Err(PathProblem::Slash);
-    }
-    let below = root.below(&secret.folder).unwrap_or_default();
-    let path = if below.is_empty() {
-        secret.key.clone()
-    } else {
-        format!("{below}/{}", secret.key)
-    };
-    check(&path).map(|()| path)
-}
 
 /// Whether the driver accepts a path.
 ///

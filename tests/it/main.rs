@@ -10,6 +10,7 @@
 mod check;
 mod class;
 mod docs;
+mod formats;
 mod mount;
 mod phase_http;
 mod phase_in_trouble;

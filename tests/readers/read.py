@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 
 
 def pyyaml(path):
@@ -47,7 +48,8 @@ def shell(program):
     def read(path):
         script = '. "$1" && exec env -0'
         command = ["env", "-i", f"PATH={os.environ['PATH']}", program, "-c", script, program, os.path.abspath(path)]
-        run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+        with tempfile.TemporaryDirectory() as folder:
+            run = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True)
         if run.returncode or run.stderr:
             raise ValueError(f"{run.returncode}: {run.stderr.decode()}")
         pairs = (pair.split(b"=", 1) for pair in run.stdout.split(b"\0") if pair)

@@ -1,7 +1,7 @@
 //! `KEY=value` lines for the dotenv libraries, which read quotes, backslashes and
 //! dollars each in its own way.
 //!
-//! A value of letters, digits and `_-./:@%+,=` stands as it is. Any other gets the
+//! A value of letters, digits and `_-./:?@%+,=` stands as it is. Any other gets the
 //! writing that most of the libraries read exactly: as it is between single
 //! quotes, escaped between double quotes, or as it is to the end of the line.
 //! What each of them then makes of it (`tests/readers/run` proves this table):
@@ -13,23 +13,22 @@
 //! | … with `\\`, not at the end | exact | other | exact | exact | exact | exact |
 //! | … with `${` | exact | other | exact | exact | exact | exact |
 //! | `'`, without `"`, `\`, `$`, CR | exact | exact | exact | exact | exact | exact |
-//! | `'` and `"` or `\`, or `\` at the end; on one line, without `#`, `$`, outer blanks, a quote in front | other | exact | exact | exact | exact | exact |
+//! | `'` and `"` or `\`, or `\` at the end; one line, without `#`, `$`, outer blanks, a quote in front | other or fails | exact | exact | exact | exact | exact |
 //! | … otherwise, without `$` or CR | exact | exact | other | other | exact unless it ends with `"` or `\` | exact |
 //! | `'` and `$`, without CR | exact | other | other | other | exact unless it ends with `"` or `\` | exact |
 //! | CR, without `"`, `\`, `$` | fails | exact | exact | other | exact | exact |
-//! | CR, otherwise | see [`inexact`] |||||
+//! | CR otherwise | see [`inexact`] | | | | | |
 //!
-//! "Other" is another value; [`inexact`] tells which readers that are for a
-//! value, so that it can be said before a pod finds out.
+//! "Other" is another value. [`inexact`] says which readers that are, so that it
+//! can be told before a pod finds out. A value never changes another: what a
+//! reader gets wrong stays on the value's own lines.
 //!
-//! - Line ends stand between single quotes where that can be: Ruby's dotenv 3
-//!   does not read `\n`, and `sh` does not either.
-//! - A value whose text is inexact never ends its own line or quotes in the
-//!   readers above that succeed: it cannot set another variable.
-//! - `docker run --env-file` knows no quotes at all: only values that stand as
-//!   they are come out right.
-//! - It is no shell script: a value to the end of the line may be a command to
-//!   `sh`. [`Format::Shell`](super::Format::Shell) is for that.
+//! - Between single quotes, line ends stay line ends: Ruby's dotenv 3 does not
+//!   read `\n`, and `sh` does not either.
+//! - `docker run --env-file` knows no quotes: only values that stand as they are
+//!   come out right.
+//! - It is no shell script: an unquoted value may be a command to `sh`.
+//!   [`Format::Shell`](super::Format::Shell) is for that.
 
 use std::fmt::{self, Write};
 
@@ -92,21 +91,43 @@ pub fn inexact(value: &str) -> Vec<Reader> {
 }
 
 pub(super) fn write(line: &Line<'_>, out: &mut WipedBuffer) -> fmt::Result {
+    let (value, traits) = (line.value, Traits::of(line.value));
     write!(out, "{}=", line.name)?;
-    match Traits::of(line.value).quoting() {
-        Quoting::None => out.write_str(line.value)?,
-        Quoting::Single => {
-            out.write_str("'")?;
-            out.write_str(line.value)?;
-            out.write_str("'")?;
+    match traits.quoting() {
+        Quoting::None => {
+            out.write_str(value)?;
+            if let Some(quote) = open_quote(value) {
+                // A comment to the others; dotenvy would read on in the next lines, and fails here.
+                write!(out, " #{quote} x")?;
+            }
         }
+        Quoting::Single => write!(out, "'{value}'")?,
         Quoting::Double => {
             out.write_str("\"")?;
-            escaped(line.value, out, |it| !is_escaped(it), escape)?;
+            escaped(value, out, |it| !is_escaped(it), escape)?;
             out.write_str("\"")?;
+            if traits.ends_with_backslash {
+                // To readers that take the last quote for an escaped one, it ends here.
+                out.write_str(" #\"")?;
+            }
         }
     }
     out.write_str("\n")
+}
+
+/// The quote that dotenvy holds open at the end of an unquoted value.
+fn open_quote(value: &str) -> Option<char> {
+    let mut open = None;
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        match (open, character) {
+            (_, '\\') => drop(characters.next()),
+            (Some(quote), _) if quote == character => open = None,
+            (None, '\'' | '"') => open = Some(character),
+            _ => {}
+        }
+    }
+    open
 }
 
 /// How a value is written.
@@ -225,7 +246,7 @@ const fn is_safe(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'_' | b'-' | b'.' | b'/' | b':' | b'@' | b'%' | b'+' | b',' | b'='
+            b'_' | b'-' | b'.' | b'/' | b':' | b'?' | b'@' | b'%' | b'+' | b',' | b'='
         )
 }
 
@@ -240,4 +261,61 @@ fn is_unquoted(value: &str) -> bool {
         && !value.starts_with(blank)
         && !value.ends_with(blank)
         && !value.contains(special)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Reader::{Dotenvy, Godotenv, Node, NpmDotenv, PythonDotenv};
+    use secrecy::ExposeSecret;
+
+    fn written(value: &str) -> String {
+        let mut out = WipedBuffer::new(1000);
+        write(&Line { name: "K", value }, &mut out).expect("it fits");
+        let text = out.finish().expect("it fits").expose_secret().to_vec();
+        String::from_utf8(text).expect("it is text")
+    }
+
+    /// The rows of the table above, in their order.
+    #[test]
+    fn each_row_of_the_table_is_written_and_read_as_it_says() {
+        let rows: [(&str, &str, &[Reader]); 14] = [
+            ("abc-1.2/x:y?z@%+,=", "K=abc-1.2/x:y?z@%+,=\n", &[]),
+            ("a $b\n#\"c\"", "K='a $b\n#\"c\"'\n", &[]),
+            ("a\\nb", "K='a\\nb'\n", &[]),
+            ("a\\\\b", "K='a\\\\b'\n", &[PythonDotenv]),
+            ("a${X}", "K='a${X}'\n", &[PythonDotenv]),
+            ("it's\n#1", "K=\"it's\\n#1\"\n", &[]),
+            ("{\"a\":\"it's\"}", "K={\"a\":\"it's\"}\n", &[Dotenvy]),
+            ("it's \"x\"", "K=it's \"x\" #' x\n", &[Dotenvy]),
+            ("a b\\", "K=a b\\\n", &[Dotenvy]),
+            ("it's \"\n", "K=\"it's \\\"\\n\"\n", &[Node, NpmDotenv]),
+            (
+                "#it's\\",
+                "K=\"#it's\\\\\" #\"\n",
+                &[Godotenv, Node, NpmDotenv],
+            ),
+            (
+                "it's $1",
+                "K=\"it's \\$1\"\n",
+                &[Node, NpmDotenv, PythonDotenv],
+            ),
+            ("a\r\nb", "K=\"a\\r\\nb\"\n", &[Dotenvy, Node]),
+            ("$\r", "K='$\r'\n", &[Node, NpmDotenv, PythonDotenv]),
+        ];
+        for (value, text, readers) in rows {
+            assert_eq!(written(value), text);
+            assert_eq!(inexact(value), readers, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quote_is_open_as_dotenvy_sees_it() {
+        let values = [
+            "", "a'b'", "a'b", "a\"b'", "a\\'b", "a'b\\'", "a'\"'\"", "a\\",
+        ];
+        let open = values.map(open_quote);
+        let (one, two) = (Some('\''), Some('"'));
+        assert_eq!(open, [None, None, one, two, None, one, two, None]);
+    }
 }

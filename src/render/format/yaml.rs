@@ -1,14 +1,12 @@
-//! One mapping that YAML 1.1 and 1.2 readers take alike. Values always stand
-//! between double quotes, on one line: nothing in them can be a number, a bool,
-//! a date or a merge, and no line end can be folded or clipped.
+//! One mapping that YAML 1.1 and 1.2 readers take alike. Keys and values always
+//! stand between double quotes, on one line: none can be a number (`E1` is one to
+//! npm's reader of 1.1), a bool, a date or a merge, and no line end can be folded
+//! or clipped.
 
 use std::fmt::{self, Write};
 
-use super::{Line, escaped, is_identifier};
+use super::{Line, escaped};
 use crate::render::wiped::WipedBuffer;
-
-/// Identifiers that are not strings to a YAML 1.1 or 1.2 reader, in any case.
-const WORDS: [&str; 9] = ["false", "n", "no", "null", "off", "on", "true", "y", "yes"];
 
 /// A key of more than 1,024 characters must be announced; written, this one is
 /// six times as long at most.
@@ -26,19 +24,12 @@ fn entry(line: &Line<'_>, out: &mut WipedBuffer) -> fmt::Result {
         out.write_str("? ")?;
         quoted(line.name, out)?;
         out.write_str("\n")?;
-    } else if is_plain_key(line.name) {
-        out.write_str(line.name)?;
     } else {
         quoted(line.name, out)?;
     }
     out.write_str(": ")?;
     quoted(line.value, out)?;
     out.write_str("\n")
-}
-
-fn is_plain_key(name: &str) -> bool {
-    let is_word = WORDS.iter().any(|word| word.eq_ignore_ascii_case(name));
-    is_identifier(name) && name.starts_with(|first: char| first.is_ascii_alphabetic()) && !is_word
 }
 
 fn quoted(text: &str, out: &mut WipedBuffer) -> fmt::Result {

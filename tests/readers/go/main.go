@@ -43,7 +43,7 @@ var readers = map[string]func(string) (values, error){
 	"godotenv":      func(path string) (values, error) { return godotenv.Read(path) },
 	"compose-go":    func(path string) (values, error) { return compose.Read(path) },
 	"yaml.v3":       into(yaml.Unmarshal),
-	"encoding/json": into(json.Unmarshal),
+	"encoding-json": into(json.Unmarshal),
 }
 
 func main() {

@@ -1,0 +1,163 @@
+//! Files of 50 and of 1,000 secrets: each format against the bare copy of the
+//! same names and values, and against the opening of the same secrets.
+//!
+//! `cargo bench --bench render`
+
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a benchmark of known data"
+)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use phase_csi_provider::phase::environment::{Environment, Filter, Place, Secret};
+use phase_csi_provider::phase::folder::Folder;
+use phase_csi_provider::phase::keyring::EnvironmentKeys;
+use phase_csi_provider::phase::keys::Keys;
+use phase_csi_provider::phase::opener::{Opener, Sealed};
+use phase_csi_provider::phase::wire::SecretRow;
+use phase_csi_provider::render::format::{Format, Pair};
+use phase_csi_provider::render::wiped::WipedBuffer;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+const ROUNDS: usize = 9;
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for count in [50, 1000] {
+        let environment = environment(count);
+        let open = || {
+            let opener = Opener::new(1);
+            let opened = runtime.block_on(opener.open(all(&environment)));
+            opened.unwrap().into_iter().flatten().collect::<Vec<_>>()
+        };
+        formats(&open(), &|| drop(black_box(open())));
+    }
+}
+
+/// The recorded environment of a real server, its rows again and again.
+fn environment(count: usize) -> Arc<Environment> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/wire/secrets-all-paths.json"
+    );
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let text =
+        |key: &str| SecretString::from(file["expected"]["environment"][key].as_str().unwrap());
+    let keys = EnvironmentKeys::from_hex(&text("private_key"), &text("salt")).unwrap();
+    let rows = file["exchanges"][0]["response"]["body_json"]
+        .as_array()
+        .unwrap();
+    let rows = rows.iter().cycle().take(count);
+    let rows = rows.map(|row| serde_json::from_value::<SecretRow>(row.clone()).unwrap());
+    let place = Place {
+        app_id: String::new(),
+        app: String::new(),
+        environment_id: String::new(),
+        environment: String::new(),
+    };
+    Arc::new(Environment::new(place, keys, rows.collect()))
+}
+
+fn all(environment: &Arc<Environment>) -> Vec<Sealed> {
+    let filter = Filter {
+        folder: Folder::root(),
+        recursive: true,
+        tags: Vec::new(),
+        keys: Keys::All,
+    };
+    let rows = environment.select(&filter).into_iter();
+    rows.map(|row| Sealed::new(Arc::clone(environment), row))
+        .collect()
+}
+
+/// A table of each format's time, and of the slowest one's share of opening.
+fn formats(secrets: &[Secret], open: &dyn Fn()) {
+    let names: Vec<String> = (0..secrets.len())
+        .map(|at| format!("SECRET_{at:04}"))
+        .collect();
+    let pairs: Vec<_> = names
+        .iter()
+        .zip(secrets)
+        .map(|(name, secret)| pair(name, secret))
+        .collect();
+    let bytes: usize = pairs
+        .iter()
+        .map(|pair| pair.name.len() + pair.value.len())
+        .sum();
+    let times = 20_000 / secrets.len();
+    let copy = || drop(black_box(copied(&pairs, bytes)));
+    let write = |format: Format| drop(black_box(format.write(&pairs)));
+    let all = Format::NAMES.map(|name| Format::parse(name).unwrap());
+    // Side by side, in turns, so that a busy machine slows all.
+    let (mut copies, mut opens, mut writes) = (Vec::new(), Vec::new(), vec![Vec::new(); all.len()]);
+    for _ in 0..ROUNDS {
+        opens.push(timed(1, open));
+        copies.push(timed(times, &copy));
+        for (format, writes) in all.iter().zip(&mut writes) {
+            writes.push(timed(times, &|| write(*format)));
+        }
+    }
+    let (copy, open) = (median(copies), median(opens));
+    println!(
+        "{} secrets, {bytes} bytes     µs   of a copy   of opening",
+        secrets.len()
+    );
+    row("bare copy", copy, copy, open);
+    let mut slowest = Duration::ZERO;
+    for (format, writes) in all.iter().zip(writes) {
+        let write = median(writes);
+        slowest = slowest.max(write);
+        row(format.name(), write, copy, open);
+    }
+    row("opened on one core", open, copy, open);
+    // To be the whole of rendering: add what `render::files` does to `slowest`.
+    let share = slowest.as_secs_f64() / open.as_secs_f64();
+    println!("slowest of opening          {share:>9.3} (to stay below: 0.2)\n");
+}
+
+fn pair<'a>(name: &'a str, secret: &'a Secret) -> Pair<'a> {
+    Pair {
+        name,
+        key: &secret.key,
+        value: secret.value.expose_secret().as_bytes(),
+    }
+}
+
+fn copied(pairs: &[Pair<'_>], bytes: usize) -> impl Sized + use<> {
+    let mut buffer = WipedBuffer::new(bytes);
+    for pair in pairs {
+        buffer.push(pair.name.as_bytes()).unwrap();
+        buffer.push(pair.value).unwrap();
+    }
+    buffer.finish().unwrap()
+}
+
+fn row(name: &str, time: Duration, copy: Duration, open: Duration) {
+    let (time, copy, open) = (time.as_secs_f64(), copy.as_secs_f64(), open.as_secs_f64());
+    println!(
+        "{name:<20} {:>11.1} {:>11.1} {:>12.3}",
+        time * 1e6,
+        time / copy,
+        time / open
+    );
+}
+
+/// The time of one call, of several in a row.
+fn timed(times: usize, work: &dyn Fn()) -> Duration {
+    let begun = Instant::now();
+    for _ in 0..times {
+        work();
+    }
+    begun.elapsed() / u32::try_from(times).unwrap()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}

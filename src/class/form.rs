@@ -1,0 +1,214 @@
+//! The fields of one YAML map, read one by one; every mistake keeps its place.
+
+use super::mistake::{Mistake, Problem, Spot, quoted, shortened};
+use crate::spelling::near;
+use crate::yaml::{Data, Field, Node, Place, Style};
+
+/// The fields of one YAML map in a parameter, and the mistakes found so far.
+pub(super) struct Fields<'a> {
+    parameter: &'static str,
+    path: String,
+    at: Place,
+    fields: &'a [Field],
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+/// A text of a field and where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a> {
+    pub(super) text: &'a str,
+    pub(super) at: Place,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of `node`, all of them known; nothing where it is no map.
+    pub(super) fn of(
+        parameter: &'static str,
+        path: String,
+        node: &'a Node,
+        known: &[&'static str],
+        remedy: &'static str,
+        mistakes: &'a mut Vec<Mistake>,
+    ) -> Option<Self> {
+        let mut form = Self {
+            parameter,
+            path,
+            at: node.at,
+            fields: node.map().unwrap_or_default(),
+            mistakes,
+        };
+        if node.map().is_none() {
+            let found = node.kind();
+            let expected = "a map of fields";
+            form.wrong(Problem::Kind {
+                found,
+                expected,
+                remedy,
+            });
+            return None;
+        }
+        form.refuse_unknown(known);
+        Some(form)
+    }
+
+    fn refuse_unknown(&mut self, known: &[&'static str]) {
+        for (index, field) in self.fields.iter().enumerate() {
+            let name = shortened(&field.key);
+            let before = &self.fields[..index];
+            if !known.contains(&field.key.as_str()) {
+                let meant = near(&field.key, known);
+                let what = "field";
+                self.wrong_at(
+                    &name,
+                    field.at,
+                    Problem::Unknown {
+                        what,
+                        name: name.clone(),
+                        meant,
+                    },
+                );
+            } else if before.iter().any(|other| other.key == field.key) {
+                self.wrong_at(&name, field.at, Problem::Twice { name: name.clone() });
+            }
+        }
+    }
+
+    /// Where the map begins.
+    pub(super) const fn at(&self) -> Place {
+        self.at
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.node(name).is_some()
+    }
+
+    fn node(&self, name: &str) -> Option<&'a Node> {
+        let field = self.fields.iter().find(|field| field.key == name)?;
+        Some(&field.value)
+    }
+
+    /// A mistake of the whole map.
+    pub(super) fn wrong(&mut self, problem: Problem) {
+        let path = self.path.clone();
+        self.push(path, self.at, problem);
+    }
+
+    /// A mistake of one of its fields.
+    pub(super) fn wrong_at(&mut self, name: &str, at: Place, problem: Problem) {
+        self.push(format!("{}.{name}", self.path), at, problem);
+    }
+
+    fn push(&mut self, path: String, at: Place, problem: Problem) {
+        self.mistakes.push(Mistake {
+            place: Spot {
+                parameter: self.parameter.to_owned(),
+                path,
+                at: Some(at),
+            },
+            problem,
+        });
+    }
+
+    /// A text that may be absent but not empty.
+    pub(super) fn text(&mut self, name: &'static str) -> Option<Text<'a>> {
+        let found = self.any_text(name)?;
+        if found.text.is_empty() {
+            let remedy = "write a text, or leave the field out";
+            self.wrong_at(name, found.at, Problem::Empty { name, remedy });
+            return None;
+        }
+        Some(found)
+    }
+
+    /// A text that may be absent or empty.
+    pub(super) fn any_text(&mut self, name: &'static str) -> Option<Text<'a>> {
+        let node = self.node(name)?;
+        match &node.data {
+            // A block ends with a line end that nobody means.
+            Data::Text {
+                text,
+                style: Style::Literal { .. },
+            } if name != "template" => Some(Text {
+                text: text.trim_end(),
+                at: node.at,
+            }),
+            Data::Text { text, .. } if !node.is_null() => Some(Text { text, at: node.at }),
+            _ => {
+                let found = node.kind();
+                let (expected, remedy) = ("a text", "write a text, or leave the field out");
+                self.wrong_at(
+                    name,
+                    node.at,
+                    Problem::Kind {
+                        found,
+                        expected,
+                        remedy,
+                    },
+                );
+                None
+            }
+        }
+    }
+
+    /// A list of texts.
+    pub(super) fn list(&mut self, name: &'static str) -> Option<Vec<Text<'a>>> {
+        let node = self.node(name)?;
+        let texts = node.list().and_then(|items| {
+            let text = |item: &'a Node| {
+                Some(Text {
+                    text: item.text()?,
+                    at: item.at,
+                })
+            };
+            items.iter().map(text).collect::<Option<Vec<_>>>()
+        });
+        if texts.is_none() {
+            let found = node.kind();
+            let expected = "a list of texts";
+            let remedy = "write for example [\"DB_*\", \"API_KEY\"]";
+            self.wrong_at(
+                name,
+                node.at,
+                Problem::Kind {
+                    found,
+                    expected,
+                    remedy,
+                },
+            );
+        }
+        texts
+    }
+
+    /// `true` or `false`.
+    pub(super) fn switch(&mut self, name: &'static str) -> Option<bool> {
+        self.choice(name, &["true", "false"], |text| match text {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        })
+    }
+
+    /// One of some names.
+    pub(super) fn choice<T>(
+        &mut self,
+        name: &'static str,
+        names: &[&'static str],
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let Text { text, at } = self.text(name)?;
+        let chosen = parse(text);
+        if chosen.is_none() {
+            self.wrong_at(
+                name,
+                at,
+                Problem::Value {
+                    name,
+                    value: shortened(text),
+                    allowed: quoted(names),
+                    meant: near(text, names),
+                },
+            );
+        }
+        chosen
+    }
+}

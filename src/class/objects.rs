@@ -1,0 +1,345 @@
+//! The `objects` list: which secrets, and what files become of them.
+
+use std::sync::Arc;
+
+use super::form::{Fields, Text};
+use super::mistake::{Mistake, Problem, Spot, shortened};
+use super::parameters::{octal, tags};
+use crate::phase::Selection;
+use crate::phase::environment::Filter;
+use crate::phase::folder::Folder;
+use crate::phase::keys::{self, Globs, Keys};
+use crate::render::encoding::Encoding;
+use crate::render::field::Pointer;
+use crate::render::format::Format;
+use crate::render::template::Template;
+use crate::render::{NameRules, Object, PathProblem, Shape, check};
+use crate::yaml::{self, Node, YamlError};
+
+/// Every field of an entry.
+pub const KNOWN_FIELDS: [&str; 14] = [
+    "encoding",
+    "env",
+    "exclude",
+    "field",
+    "filePermission",
+    "format",
+    "include",
+    "objectName",
+    "optional",
+    "path",
+    "recursive",
+    "secretKey",
+    "tag",
+    "template",
+];
+
+/// How many entries a class may have: no answer of the driver's size needs more.
+const MOST_ENTRIES: usize = 2_000;
+/// How many of them may be templates, the only entries that take real work.
+const MOST_TEMPLATES: usize = 100;
+const OBJECTS: &str = "objects";
+
+/// What an entry takes from the class where it says nothing itself.
+pub(super) struct Defaults {
+    pub(super) selection: Selection,
+    pub(super) mode: u32,
+    pub(super) rules: Arc<NameRules>,
+}
+
+/// One entry, and where it stands.
+pub(super) struct Entry {
+    pub(super) selection: Selection,
+    pub(super) object: Object,
+    pub(super) spot: Spot,
+}
+
+/// Reads the list; every mistake goes into `mistakes`.
+pub(super) fn parse(text: &str, defaults: &Defaults, mistakes: &mut Vec<Mistake>) -> Vec<Entry> {
+    let Some(list) = list(text, mistakes) else {
+        return Vec::new();
+    };
+    let entries = list.iter().enumerate().filter_map(|(index, node)| {
+        let label = format!("{OBJECTS}[{index}]");
+        entry(label, node, defaults, mistakes)
+    });
+    let entries: Vec<_> = entries.collect();
+    let is_template = |entry: &&Entry| matches!(entry.object.shape, Shape::Template { .. });
+    let templates = entries.iter().filter(is_template).count();
+    for (count, what, most) in [
+        (list.len(), "entries", MOST_ENTRIES),
+        (templates, "templates", MOST_TEMPLATES),
+    ] {
+        if count > most {
+            let problem = Problem::Many { count, what, most };
+            mistakes.push(Mistake::new(OBJECTS, problem));
+        }
+    }
+    entries
+}
+
+fn list(text: &str, mistakes: &mut Vec<Mistake>) -> Option<Vec<Node>> {
+    let remedy = "write a YAML list whose entries begin with \"- \", or leave objects out for one file a key";
+    let problem = match yaml::documents(text) {
+        Err(error) => return none(mistakes, not_yaml(OBJECTS, error)),
+        Ok(mut documents) if documents.len() == 1 => {
+            let document = documents.remove(0);
+            match document.data {
+                yaml::Data::List(items) if !items.is_empty() => return Some(items),
+                _ => Problem::Kind {
+                    found: if document.list().is_some() {
+                        "an empty list"
+                    } else {
+                        document.kind()
+                    },
+                    expected: "a list of entries",
+                    remedy,
+                },
+            }
+        }
+        Ok(documents) => Problem::Kind {
+            found: if documents.is_empty() {
+                "nothing"
+            } else {
+                "more than one document"
+            },
+            expected: "a list of entries",
+            remedy,
+        },
+    };
+    let mut mistake = Mistake::new(OBJECTS, problem);
+    mistake.place.at = Some(yaml::Place { line: 1, column: 1 });
+    none(mistakes, mistake)
+}
+
+fn none<T>(mistakes: &mut Vec<Mistake>, mistake: Mistake) -> Option<T> {
+    mistakes.push(mistake);
+    None
+}
+
+/// A parameter whose text is no YAML.
+pub(super) fn not_yaml(parameter: &'static str, error: YamlError) -> Mistake {
+    let mut mistake = Mistake::new(parameter, Problem::Yaml(error.problem));
+    mistake.place.at = Some(error.at);
+    mistake
+}
+
+fn entry(
+    label: String,
+    node: &Node,
+    defaults: &Defaults,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Entry> {
+    let before = mistakes.len();
+    let remedy = "write fields such as \"secretKey: DB_PASSWORD\"";
+    let mut fields = Fields::of(
+        OBJECTS,
+        label.clone(),
+        node,
+        &KNOWN_FIELDS,
+        remedy,
+        mistakes,
+    )?;
+    let spot = Spot {
+        parameter: OBJECTS.to_owned(),
+        path: label.clone(),
+        at: Some(fields.at()),
+    };
+    refuse_pairs(&mut fields);
+    let selection = selection(&mut fields, defaults);
+    let encoding = fields.choice("encoding", &Encoding::NAMES, Encoding::parse);
+    let optional = fields.switch("optional").unwrap_or(false);
+    let mode = permission(&mut fields).unwrap_or(defaults.mode);
+    let shape = shape(&mut fields, &selection.filter.keys);
+    if mistakes.len() > before {
+        return None;
+    }
+    let object = Object {
+        label: Some(label),
+        folder: selection.filter.folder.clone(),
+        mode,
+        optional,
+        tagged: !selection.filter.tags.is_empty(),
+        rules: Arc::clone(&defaults.rules),
+        encoding,
+        shape: shape?,
+    };
+    Some(Entry {
+        selection,
+        object,
+        spot,
+    })
+}
+
+/// Fields that would contradict each other, or say nothing.
+fn refuse_pairs(fields: &mut Fields<'_>) {
+    const ONE_KEY: &str = "secretKey names one key; leave it out to select many";
+    for (first, second, remedy) in [
+        ("format", "template", "make two entries"),
+        ("secretKey", "include", ONE_KEY),
+        ("secretKey", "exclude", ONE_KEY),
+        (
+            "secretKey",
+            "recursive",
+            "secretKey names one key of one folder: give its folder by path",
+        ),
+        (
+            "field",
+            "format",
+            "a field becomes a file of its own: make two entries",
+        ),
+        (
+            "field",
+            "template",
+            "a field becomes a file of its own: make two entries",
+        ),
+    ] {
+        if fields.has(first) && fields.has(second) {
+            fields.wrong(Problem::Both {
+                first,
+                second,
+                remedy,
+            });
+        }
+    }
+}
+
+fn selection(fields: &mut Fields<'_>, defaults: &Defaults) -> Selection {
+    let of_class = &defaults.selection;
+    let key = fields.text("secretKey");
+    let recursive = fields.switch("recursive");
+    let folder = fields.text("path");
+    let tag = fields.any_text("tag");
+    let environment = fields.text("env");
+    Selection {
+        environment: environment.map_or_else(
+            || of_class.environment.clone(),
+            |name| name.text.trim().to_owned(),
+        ),
+        filter: Filter {
+            folder: folder.map_or_else(
+                || of_class.filter.folder.clone(),
+                |folder| Folder::parse(folder.text.trim()),
+            ),
+            recursive: key.is_none() && recursive.unwrap_or(of_class.filter.recursive),
+            tags: tag.map_or_else(|| of_class.filter.tags.clone(), |tag| tags(tag.text)),
+            keys: match key {
+                Some(key) => Keys::One(key.text.to_owned()),
+                None => many(fields),
+            },
+        },
+    }
+}
+
+fn many(fields: &mut Fields<'_>) -> Keys {
+    if !fields.has("include") && !fields.has("exclude") {
+        return Keys::All;
+    }
+    let include = globs(fields, "include");
+    let exclude = globs(fields, "exclude");
+    Keys::Matching(Globs::new(include, exclude))
+}
+
+fn globs(fields: &mut Fields<'_>, name: &'static str) -> Vec<glob::Pattern> {
+    let texts = fields.list(name).unwrap_or_default();
+    let globs = texts.into_iter().filter_map(|Text { text, at }| {
+        let wrong = |problem| {
+            fields.wrong_at(
+                name,
+                at,
+                Problem::Glob {
+                    text: shortened(text),
+                    problem,
+                },
+            )
+        };
+        keys::glob(text).map_err(wrong).ok()
+    });
+    globs.collect()
+}
+
+fn permission(fields: &mut Fields<'_>) -> Option<u32> {
+    let Text { text, at } = fields.text("filePermission")?;
+    let mode = octal(text);
+    if mode.is_none() {
+        let value = shortened(text);
+        fields.wrong_at("filePermission", at, Problem::Permission { value });
+    }
+    mode
+}
+
+fn shape(fields: &mut Fields<'_>, keys: &Keys) -> Option<Shape> {
+    let path = fields
+        .text("objectName")
+        .and_then(|name| path(fields, name));
+    let format = fields.choice("format", &Format::NAMES, Format::parse);
+    let template = fields
+        .text("template")
+        .and_then(|text| template(fields, text));
+    let field = fields.text("field").and_then(|text| pointer(fields, text));
+    if let Some(by) = ["format", "template"].into_iter().find(|by| fields.has(by)) {
+        if !fields.has("objectName") {
+            let example = if by == "format" { ".env" } else { "app.conf" };
+            fields.wrong(Problem::NoName { by, example });
+        }
+        let path = path?;
+        return match (format, template) {
+            (Some(format), _) => Some(Shape::Format { path, format }),
+            (_, Some(template)) => Some(Shape::Template { path, template }),
+            _ => None,
+        };
+    }
+    if let Keys::One(key) = keys {
+        let key = key.clone();
+        return Some(Shape::One { key, path, field });
+    }
+    if fields.has("field") {
+        fields.wrong(Problem::NoKey { field: "field" });
+    }
+    if let Some(name) = path {
+        fields.wrong(Problem::NoSource {
+            name: shortened(&name),
+        });
+    }
+    Some(Shape::Each)
+}
+
+fn path(fields: &mut Fields<'_>, Text { text, at }: Text<'_>) -> Option<String> {
+    let (name, text_) = ("objectName", shortened(text));
+    match check(text) {
+        Ok(()) => Some(text.to_owned()),
+        Err(problem) => {
+            fields.wrong_at(
+                name,
+                at,
+                Problem::Path {
+                    name,
+                    text: text_,
+                    problem,
+                },
+            );
+            None
+        }
+    }
+}
+
+fn template(fields: &mut Fields<'_>, Text { text, at }: Text<'_>) -> Option<Template> {
+    let wrong = |error| fields.wrong_at("template", at, Problem::Template(error));
+    Template::parse(text).map_err(wrong).ok()
+}
+
+fn pointer(fields: &mut Fields<'_>, Text { text, at }: Text<'_>) -> Option<Pointer> {
+    let wrong = |problem| {
+        let text = shortened(text);
+        fields.wrong_at("field", at, Problem::Pointer { text, problem });
+    };
+    Pointer::parse(text).map_err(wrong).ok()
+}
+
+/// What an `asName` may be: a file's name, without folders.
+pub(super) fn file_name(name: &str) -> Result<(), PathProblem> {
+    if name.contains('/') {
+        return Err(PathProblem::Slash);
+    }
+    check(name)
+}

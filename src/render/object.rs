@@ -1,0 +1,394 @@
+//! The files of one object: values decoded, then written as its shape says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretSlice};
+
+use super::encoding::DecodeProblem;
+use super::field::{FieldProblem, Pointer};
+use super::format::{Format, Pair, Unwritable};
+use super::layout::{Object, Shape};
+use super::names::{NameMistake, Source, path_of};
+use super::path::shown;
+use super::template::{Template, TemplateError, TemplateProblem};
+use super::{Origin, PathProblem};
+use crate::cause::Cause;
+use crate::phase::Selected;
+use crate::phase::environment::Secret;
+use crate::phase::folder::Folder;
+
+/// A file before it has its version.
+pub(super) struct Draft {
+    pub(super) path: String,
+    pub(super) source: Source,
+    pub(super) mode: u32,
+    pub(super) contents: SecretSlice<u8>,
+    pub(super) origin: Origin,
+}
+
+/// The files of all objects so far, and what is wrong with them.
+#[derive(Default)]
+pub(super) struct Drafts {
+    pub(super) files: Vec<Draft>,
+    pub(super) names: Vec<NameMistake>,
+    pub(super) mistakes: Vec<ObjectMistake>,
+    pub(super) bytes: usize,
+}
+
+/// One object with the secrets that it selected.
+pub(super) struct Place<'a> {
+    pub(super) object: &'a Object,
+    pub(super) selected: &'a Selected,
+    pub(super) app: &'a str,
+    pub(super) allow_empty: bool,
+}
+
+/// A secret that is missing, or that cannot be what an object makes of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{problem}", prefix(.label))]
+pub struct ObjectMistake {
+    /// The object; nothing for a class without `objects`.
+    pub label: Option<String>,
+    /// What is wrong.
+    pub problem: ObjectProblem,
+}
+
+/// What is wrong with the secrets of one object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObjectProblem {
+    /// The stored text is not of its encoding.
+    #[error(
+        "secret {key:?} in folder \"{folder}\" cannot be decoded: {problem}: mend its value in Phase, or the encoding"
+    )]
+    Decode {
+        /// The key.
+        key: String,
+        /// Its folder.
+        folder: Folder,
+        /// Why.
+        problem: DecodeProblem,
+    },
+    /// A selection of many keys has none.
+    #[error(
+        "no secrets selected: folder \"{folder}\" of environment \"{environment}\" in app \"{app}\" has none that match: check path, tag, include and exclude, or set optional: true"
+    )]
+    Empty {
+        /// The folder.
+        folder: Folder,
+        /// The environment's name.
+        environment: String,
+        /// The app's name.
+        app: String,
+    },
+    /// A field that the value does not have.
+    #[error(
+        "secret {key:?} in folder \"{folder}\": {problem}: mend its value in Phase, or the field"
+    )]
+    Field {
+        /// The key.
+        key: String,
+        /// Its folder.
+        folder: Folder,
+        /// Why.
+        problem: FieldProblem,
+    },
+    /// A format cannot carry a value.
+    #[error("{0}")]
+    Format(Unwritable),
+    /// The one key does not exist.
+    #[error(
+        "secret {key:?} not found: folder \"{folder}\" of environment \"{environment}\" in app \"{app}\" has no such key{}: create it in Phase, or set optional: true", with_tag(*.tagged)
+    )]
+    Missing {
+        /// The key.
+        key: String,
+        /// The folder.
+        folder: Folder,
+        /// The environment's name.
+        environment: String,
+        /// The app's name.
+        app: String,
+        /// Whether only keys with a tag count.
+        tagged: bool,
+    },
+    /// Two keys have one name in a file of a format or template.
+    #[error(
+        "{first} and {second} would both be {name:?} in one file: give one another name by asName in processors, or select one"
+    )]
+    SameName {
+        /// The name.
+        name: String,
+        /// The first.
+        first: Source,
+        /// The second.
+        second: Source,
+    },
+    /// The template cannot be filled in.
+    #[error("template: {0}")]
+    Template(TemplateError),
+}
+
+impl ObjectMistake {
+    /// What the driver's code follows from.
+    #[must_use]
+    pub const fn cause(&self) -> Cause {
+        match &self.problem {
+            ObjectProblem::Empty { .. } | ObjectProblem::Missing { .. } => Cause::NotFound,
+            ObjectProblem::Template(error) => match error.problem {
+                TemplateProblem::Missing { .. } => Cause::NotFound,
+                TemplateProblem::TooLarge | TemplateProblem::TooMuchWork => Cause::TooLarge,
+                _ => Cause::InvalidClass,
+            },
+            ObjectProblem::Decode { .. }
+            | ObjectProblem::Field { .. }
+            | ObjectProblem::Format(_)
+            | ObjectProblem::SameName { .. } => Cause::InvalidClass,
+        }
+    }
+}
+
+impl Drafts {
+    /// Adds the files of one object.
+    pub(super) fn add(&mut self, place: &Place<'_>) {
+        let mut secrets: Vec<_> = place.selected.secrets.iter().collect();
+        secrets.sort_by(|a, b| (&a.folder, &a.key).cmp(&(&b.folder, &b.key)));
+        if secrets.is_empty() {
+            self.mistakes.extend(place.missing());
+            return;
+        }
+        let made = match &place.object.shape {
+            Shape::Each => return self.each(place, &secrets),
+            Shape::One { path, field, .. } => {
+                return self.one(place, &secrets, path.as_deref(), field.as_ref());
+            }
+            Shape::Format { path, format } => place
+                .formatted(&secrets, *format)
+                .map(|contents| (path, contents)),
+            Shape::Template { path, template } => place
+                .filled_in(&secrets, template)
+                .map(|contents| (path, contents)),
+        };
+        match made {
+            Ok((path, contents)) => {
+                let source = Source::object(place.object.label.clone());
+                self.push(place, Ok(path.clone()), source, contents, &secrets);
+            }
+            Err(problems) => self.wrong(place, problems),
+        }
+    }
+
+    fn each(&mut self, place: &Place<'_>, secrets: &[&Arc<Secret>]) {
+        for secret in secrets {
+            match place.decoded(secret) {
+                Ok(contents) => {
+                    let name = place.object.rules.name(&secret.key);
+                    let path = path_of(secret, &place.object.folder, &name);
+                    let source = Source::secret(secret, place.object.label.clone());
+                    self.push(place, path, source, contents, &[secret]);
+                }
+                Err(problem) => self.wrong(place, vec![problem]),
+            }
+        }
+    }
+
+    /// One key in one folder is one secret; the server keeps keys unique there.
+    fn one(
+        &mut self,
+        place: &Place<'_>,
+        secrets: &[&Arc<Secret>],
+        path: Option<&str>,
+        field: Option<&Pointer>,
+    ) {
+        for secret in secrets {
+            let contents = match field {
+                None => place.decoded(secret),
+                Some(field) => place.decoded_field(secret, field),
+            };
+            let (path, source) = match path {
+                Some(path) => (
+                    Ok(path.to_owned()),
+                    Source::object(place.object.label.clone()),
+                ),
+                None => {
+                    let name = place.object.rules.name(&secret.key);
+                    let source = Source::secret(secret, place.object.label.clone());
+                    (path_of(secret, &secret.folder, &name), source)
+                }
+            };
+            match contents {
+                Ok(contents) => self.push(place, path, source, contents, &[secret]),
+                Err(problem) => self.wrong(place, vec![problem]),
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        place: &Place<'_>,
+        path: Result<String, PathProblem>,
+        source: Source,
+        contents: SecretSlice<u8>,
+        secrets: &[&Arc<Secret>],
+    ) {
+        let path = match path {
+            Ok(path) => path,
+            Err(problem) => {
+                self.names.push(NameMistake::Path {
+                    by: source,
+                    problem,
+                });
+                return;
+            }
+        };
+        self.bytes += contents.expose_secret().len();
+        let named = |secret: &&Arc<Secret>| (secret.folder.clone(), secret.key.clone());
+        self.files.push(Draft {
+            path,
+            source,
+            mode: place.object.mode,
+            contents,
+            origin: Origin {
+                environment: place.selected.environment.clone(),
+                secrets: secrets.iter().map(named).collect(),
+                references: secrets.iter().map(|secret| secret.references).sum(),
+            },
+        });
+    }
+
+    fn wrong(&mut self, place: &Place<'_>, problems: Vec<ObjectProblem>) {
+        let mistakes = problems.into_iter().map(|problem| ObjectMistake {
+            label: place.object.label.clone(),
+            problem,
+        });
+        self.mistakes.extend(mistakes);
+    }
+}
+
+/// What an object makes, or all that is wrong.
+type Made = Result<SecretSlice<u8>, Vec<ObjectProblem>>;
+
+impl Place<'_> {
+    /// Why nothing was selected, where that is an error.
+    fn missing(&self) -> Option<ObjectMistake> {
+        let folder = self.object.folder.clone();
+        let environment = self.selected.environment.clone();
+        let app = self.app.to_owned();
+        let problem = match &self.object.shape {
+            _ if self.object.optional => return None,
+            Shape::One { key, .. } => ObjectProblem::Missing {
+                key: shown(key),
+                folder,
+                environment,
+                app,
+                tagged: self.object.tagged,
+            },
+            _ if self.allow_empty => return None,
+            _ => ObjectProblem::Empty {
+                folder,
+                environment,
+                app,
+            },
+        };
+        let label = self.object.label.clone();
+        Some(ObjectMistake { label, problem })
+    }
+
+    fn decoded(&self, secret: &Secret) -> Result<SecretSlice<u8>, ObjectProblem> {
+        self.decode(secret, secret.value.expose_secret())
+    }
+
+    fn decoded_field(
+        &self,
+        secret: &Secret,
+        field: &Pointer,
+    ) -> Result<SecretSlice<u8>, ObjectProblem> {
+        let found = field.find(secret.value.expose_secret());
+        let found = found.map_err(|problem| ObjectProblem::Field {
+            key: shown(&secret.key),
+            folder: secret.folder.clone(),
+            problem,
+        })?;
+        self.decode(secret, found.expose_secret())
+    }
+
+    fn decode(&self, secret: &Secret, text: &str) -> Result<SecretSlice<u8>, ObjectProblem> {
+        let encoding = self.object.encoding_of(&secret.key);
+        encoding
+            .decode(text)
+            .map_err(|problem| ObjectProblem::Decode {
+                key: shown(&secret.key),
+                folder: secret.folder.clone(),
+                problem,
+            })
+    }
+
+    fn formatted(&self, secrets: &[&Arc<Secret>], format: Format) -> Made {
+        let rules = &self.object.rules;
+        let values = self.values(secrets, |secret| rules.name(&secret.key))?;
+        format.write(&pairs(&values)).map_err(|unwritable| {
+            let problems = unwritable.into_iter().map(ObjectProblem::Format);
+            problems.collect()
+        })
+    }
+
+    fn filled_in(&self, secrets: &[&Arc<Secret>], template: &Template) -> Made {
+        let values = self.values(secrets, |secret| secret.key.clone())?;
+        template
+            .render(&pairs(&values))
+            .map_err(|error| vec![ObjectProblem::Template(error)])
+    }
+
+    /// The decoded values by their names in one file.
+    fn values<'a>(
+        &self,
+        secrets: &[&'a Arc<Secret>],
+        name: impl Fn(&Secret) -> String,
+    ) -> Result<Values<'a>, Vec<ObjectProblem>> {
+        let mut values = Values::new();
+        let mut problems = Vec::new();
+        for secret in secrets {
+            match self.decoded(secret) {
+                Ok(value) => {
+                    let name = name(secret);
+                    if let Some((first, _)) = values.insert(name.clone(), (secret, value)) {
+                        problems.push(ObjectProblem::SameName {
+                            name: shown(&name),
+                            first: Source::secret(first, None),
+                            second: Source::secret(secret, None),
+                        });
+                    }
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() {
+            Ok(values)
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// Decoded values with their secrets, by their names in a file.
+type Values<'a> = BTreeMap<String, (&'a Arc<Secret>, SecretSlice<u8>)>;
+
+fn pairs<'a>(values: &'a Values<'_>) -> Vec<Pair<'a>> {
+    let pair = |(name, (secret, value)): (&'a String, &'a (&Arc<Secret>, SecretSlice<u8>))| Pair {
+        name,
+        key: &secret.key,
+        value: value.expose_secret(),
+    };
+    values.iter().map(pair).collect()
+}
+
+fn prefix(label: &Option<String>) -> String {
+    label
+        .as_ref()
+        .map_or_else(String::new, |label| format!("{label}: "))
+}
+
+const fn with_tag(tagged: bool) -> &'static str {
+    if tagged { " with the tag" } else { "" }
+}
