@@ -2,35 +2,18 @@
 
 use super::finding::Findings;
 use super::rule::Rule;
-use crate::class::{Attributes, Class};
-use crate::manifest::ProviderClass;
+use crate::class::{Class, Mistake};
+use crate::manifest::{ProviderClass, place_in_file};
 use crate::phase::allowed::AllowedHosts;
+use crate::phase::environment::Filter;
+use crate::render::{NameRules, Object, Shape};
+use crate::yaml::Place;
 
 /// What a class makes, as far as that is known without Phase.
 #[derive(Default)]
 pub(super) struct Reading {
     /// The class, when nothing is wrong with its parameters.
     pub(super) class: Option<Class>,
-    /// Paths that are sure to be made, or to fail the mount.
-    pub(super) known: Vec<String>,
-    /// What makes further files, by the keys that Phase has.
-    pub(super) selections: Vec<Selection>,
-    /// The narrowest permission of its files.
-    pub(super) mode: Option<u32>,
-}
-
-impl Reading {
-    /// Whether some key of Phase could become this file.
-    pub(super) fn may_make(&self, path: &str) -> bool {
-        let mut selections = self.selections.iter();
-        selections.any(|selection| selection.recursive || !path.contains('/'))
-    }
-}
-
-/// A selection of many keys, each a file.
-pub(super) struct Selection {
-    /// Whether its files may stand in directories.
-    pub(super) recursive: bool,
 }
 
 /// Reads the parameters as the provider does; every mistake is a finding.
@@ -39,27 +22,90 @@ pub(super) fn read(
     hosts: &AllowedHosts,
     findings: &mut Findings,
 ) -> Reading {
-    let mut texts: serde_json::Map<String, serde_json::Value> = class
-        .pairs()
-        .map(|(name, text)| (name.to_owned(), text.into()))
-        .collect();
-    texts.insert("csi.storage.k8s.io/pod.namespace".into(), "n".into());
-    let json = serde_json::Value::Object(texts).to_string();
-    let Ok(attributes) = Attributes::parse(&json) else {
-        return Reading::default();
-    };
-    match Class::parse(&attributes, hosts) {
-        Err(error) => {
-            findings.add(Rule::Parameters, class.at, error.to_string());
+    match Class::read(class.pairs(), hosts) {
+        Ok(class) => Reading { class: Some(class) },
+        Err(mistakes) => {
+            for mistake in mistakes {
+                let at = place(class, &mistake);
+                findings.add(Rule::Parameters, at, message(&mistake));
+            }
             Reading::default()
         }
-        Ok(class) => Reading {
-            known: Vec::new(),
-            selections: vec![Selection {
-                recursive: class.query.filter.recursive,
-            }],
-            mode: Some(class.file_mode),
-            class: Some(class),
-        },
     }
+}
+
+/// Where in the file a mistake stands.
+fn place(class: &ProviderClass, mistake: &Mistake) -> Place {
+    let spot = &mistake.place;
+    match (class.parameter(&spot.parameter), spot.at) {
+        (Some(parameter), Some(at)) => place_in_file(parameter, at),
+        (Some(parameter), None) if spot.path == spot.parameter => {
+            let unknown = !crate::class::KNOWN_PARAMETERS.contains(&spot.parameter.as_str());
+            if unknown {
+                parameter.name_at
+            } else {
+                parameter.node.at
+            }
+        }
+        (Some(parameter), None) => parameter.node.at,
+        (None, _) => class.parameters_at(),
+    }
+}
+
+/// Without the place in the parameter: the finding has the one in the file.
+fn message(mistake: &Mistake) -> String {
+    let spot = &mistake.place;
+    if spot.path == spot.parameter {
+        mistake.problem.to_string()
+    } else {
+        format!("{}: {}", spot.path, mistake.problem)
+    }
+}
+
+impl Reading {
+    fn objects(&self) -> impl Iterator<Item = (&Object, Option<&Filter>)> {
+        let class = self.class.iter();
+        class.flat_map(|class| {
+            let filters = class.query.selections.iter();
+            let mut filters = filters.map(|selection| &selection.filter);
+            let objects = class.layout.objects.iter();
+            objects.map(move |object| (object, filters.next()))
+        })
+    }
+
+    /// Paths of files that are made, or fail the mount.
+    pub(super) fn known(&self) -> Vec<String> {
+        let objects = self.objects();
+        objects
+            .filter_map(|(object, _)| object.known_path())
+            .collect()
+    }
+
+    /// Whether files are made of whatever keys Phase has.
+    pub(super) fn is_dynamic(&self) -> bool {
+        self.objects()
+            .any(|(object, _)| matches!(object.shape, Shape::Each))
+    }
+
+    /// Whether some key of Phase could become this file.
+    pub(super) fn may_make(&self, path: &str) -> bool {
+        self.objects().any(|(object, filter)| {
+            let dynamic = matches!(object.shape, Shape::Each);
+            dynamic && filter.is_none_or(|filter| selects(object, filter, path))
+        })
+    }
+
+    /// The first permission that lets only owner and group read.
+    pub(super) fn narrow_mode(&self) -> Option<u32> {
+        let modes = self.objects().map(|(object, _)| object.mode);
+        modes.into_iter().find(|mode| mode & 0o004 == 0)
+    }
+}
+
+/// Whether a selection takes a key that becomes this file. Where names are
+/// transformed, the key is not known.
+fn selects(object: &Object, filter: &Filter, path: &str) -> bool {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let by_key = *object.rules == NameRules::default();
+    (filter.recursive || folder.is_empty()) && (!by_key || filter.keys.take(name))
 }

@@ -167,16 +167,17 @@ fn object_name(item: &Node, path: &str, reading: &Reading, findings: &mut Findin
         return;
     };
     let at = item.get("objectName").map_or(item.at, |node| node.at);
-    if reading.class.is_none() || reading.known.iter().any(|known| known == name) {
+    let known = reading.known();
+    let known: Vec<_> = known.iter().map(String::as_str).collect();
+    if reading.class.is_none() || known.contains(&name) {
         return;
     }
     let shown = shortened(name);
-    let known: Vec<_> = reading.known.iter().map(String::as_str).collect();
     if let Err(problem) = crate::render::check(name) {
         let message =
             format!("{path} {shown:?} cannot be a file: {problem}: name a file of the volume");
         findings.add(Rule::ObjectName, at, message);
-    } else if reading.selections.is_empty() {
+    } else if !reading.is_dynamic() {
         let next = hint(name, &known).replace(": remove it; there are ", ": it makes ");
         let message = format!("{path} {shown:?} is no file of the class{next}");
         findings.add(Rule::ObjectName, at, message);
@@ -189,7 +190,7 @@ fn object_name(item: &Node, path: &str, reading: &Reading, findings: &mut Findin
         findings.add(Rule::DynamicObjectName, at, message);
     } else {
         let message = format!(
-            "{path} {shown:?} is no file of the class: without recursive its files stand in no directory: set recursive: \"true\", or mend the name"
+            "{path} {shown:?} is no file of the class: no selection takes it: mend the name, or set recursive, include or exclude"
         );
         findings.add(Rule::ObjectName, at, message);
     }

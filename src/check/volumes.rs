@@ -240,7 +240,7 @@ fn file_mode(
     path: &str,
     findings: &mut Findings,
 ) {
-    let Some(mode) = reading.mode.filter(|mode| mode & 0o004 == 0) else {
+    let Some(mode) = reading.narrow_mode() else {
         return;
     };
     let pod = volume.pod.get("securityContext");

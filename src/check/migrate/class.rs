@@ -77,24 +77,30 @@ fn names(text: &mut String, names: &Names) {
 /// Secrets whose keys are known, and as comments those whose are not.
 fn secret_objects(text: &mut String, group: &[&Output<'_>]) {
     let named = || group.iter().filter(|output| !output.secret.is_empty());
-    let (known, unknown): (Vec<_>, Vec<_>) = named().partition(|output| !keys(output).is_empty());
+    let (known, unknown): (Vec<&&Output<'_>>, Vec<&&Output<'_>>) =
+        named().partition(|output| !keys(output).is_empty());
     if !known.is_empty() {
         *text += "  secretObjects:\n";
     }
-    for output in known {
+    for output in &known {
         *text += &entry(output, &keys(output));
-        *text += &comment(
-            "List here every further key that the Secret must have: the driver copies no other.",
-        );
+        if secret_types::takes(output.kind, "any") {
+            *text += "        # and every further key that the Secret must have: the driver copies no other\n";
+        }
     }
-    for output in unknown {
+    let header = if known.is_empty() {
+        "#  secretObjects:\n"
+    } else {
+        ""
+    };
+    for (number, output) in unknown.iter().enumerate() {
         *text += &comment(
             "The driver copies only keys that are listed, and these are known to Phase alone: name them,",
         );
         *text += &comment("and remove the # below (or mount the files, and need no Secret).");
-        *text += "# secretObjects:\n";
+        *text += if number == 0 { header } else { "" };
         for line in entry(output, &["<key>".to_owned()]).lines() {
-            writeln!(text, "#{}", &line[1..]).ok();
+            writeln!(text, "#{line}").ok();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `check`, through the real binary.
 
 mod forms;
+mod parameters;
 mod pods;
 mod resource;
 mod secret_objects;

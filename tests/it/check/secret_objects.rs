@@ -159,7 +159,7 @@ fn contents() -> Vec<Case> {
             "object-name",
             entry("    - {secretName: web, type: Opaque, data: [{objectName: db/A, key: a}]}\n"),
             9,
-            "secretObjects[0].data[0].objectName \"db/A\" is no file of the class: without recursive its files stand in no directory: set recursive: \"true\", or mend the name",
+            "secretObjects[0].data[0].objectName \"db/A\" is no file of the class: no selection takes it: mend the name, or set recursive, include or exclude",
         ),
         case(
             "dynamic-object-name",
