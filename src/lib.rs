@@ -12,6 +12,7 @@ pub mod class;
 pub mod credential;
 pub mod deadline;
 pub mod duration;
+pub mod manifest;
 pub mod mistakes;
 pub mod mount;
 pub mod phase;
