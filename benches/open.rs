@@ -18,7 +18,8 @@ use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
 use phase_csi_provider::phase::environment::{Environment, Filter, Place};
 use phase_csi_provider::phase::folder::Folder;
 use phase_csi_provider::phase::keyring::EnvironmentKeys;
-use phase_csi_provider::phase::opener::Opener;
+use phase_csi_provider::phase::keys::Keys;
+use phase_csi_provider::phase::opener::{Opener, Sealed};
 use phase_csi_provider::phase::wire::SecretRow;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -77,7 +78,7 @@ impl Recorded {
     }
 }
 
-fn all(environment: &Arc<Environment>) -> Vec<(Arc<Environment>, usize)> {
+fn all(environment: &Arc<Environment>) -> Vec<Sealed> {
     let filter = Filter {
         folder: Folder::root(),
         recursive: true,
@@ -85,7 +86,8 @@ fn all(environment: &Arc<Environment>) -> Vec<(Arc<Environment>, usize)> {
         keys: Keys::All,
     };
     let rows = environment.select(&filter).into_iter();
-    rows.map(|row| (Arc::clone(environment), row)).collect()
+    rows.map(|row| Sealed::new(Arc::clone(environment), row))
+        .collect()
 }
 
 fn bare_against_whole(recorded: &Recorded) {

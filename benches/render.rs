@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use phase_csi_provider::phase::environment::{Environment, Filter, Place, Secret};
 use phase_csi_provider::phase::folder::Folder;
 use phase_csi_provider::phase::keyring::EnvironmentKeys;
-use phase_csi_provider::phase::opener::Opener;
+use phase_csi_provider::phase::keys::Keys;
+use phase_csi_provider::phase::opener::{Opener, Sealed};
 use phase_csi_provider::phase::wire::SecretRow;
 use phase_csi_provider::render::format::{Format, Pair};
 use phase_csi_provider::render::wiped::WipedBuffer;
@@ -32,7 +33,8 @@ fn main() {
         let environment = environment(count);
         let open = || {
             let opener = Opener::new(1);
-            runtime.block_on(opener.open(all(&environment))).unwrap()
+            let opened = runtime.block_on(opener.open(all(&environment)));
+            opened.unwrap().into_iter().flatten().collect::<Vec<_>>()
         };
         formats(&open(), &|| drop(black_box(open())));
     }
@@ -62,14 +64,16 @@ fn environment(count: usize) -> Arc<Environment> {
     Arc::new(Environment::new(place, keys, rows.collect()))
 }
 
-fn all(environment: &Arc<Environment>) -> Vec<(Arc<Environment>, usize)> {
+fn all(environment: &Arc<Environment>) -> Vec<Sealed> {
     let filter = Filter {
         folder: Folder::root(),
         recursive: true,
         tags: Vec::new(),
+        keys: Keys::All,
     };
     let rows = environment.select(&filter).into_iter();
-    rows.map(|row| (Arc::clone(environment), row)).collect()
+    rows.map(|row| Sealed::new(Arc::clone(environment), row))
+        .collect()
 }
 
 /// A table of each format's time, and of the slowest one's share of opening.

@@ -68,6 +68,7 @@ pub(super) fn parse<'a>(
     let allow_empty = form.switch(ALLOW_EMPTY);
     let defaults = form.defaults();
     let (selections, objects) = form.objects(defaults).into_iter().unzip();
+    form.keep_to_tokens();
     if !form.mistakes.is_empty() {
         return Err(form.mistakes);
     }
@@ -107,6 +108,18 @@ impl<'a> Form<'a> {
                 *value = "";
             }
         }
+    }
+
+    /// Of a parameter that held a token nothing else is said.
+    fn keep_to_tokens(&mut self) {
+        let is_token = |mistake: &&Mistake| matches!(mistake.problem, Problem::Token { .. });
+        let tokens = self.mistakes.iter().filter(is_token);
+        let held: Vec<_> = tokens
+            .map(|mistake| mistake.place.parameter.clone())
+            .collect();
+        let is_said =
+            |mistake: &Mistake| is_token(&mistake) || !held.contains(&mistake.place.parameter);
+        self.mistakes.retain(is_said);
     }
 
     fn refuse_unknown(&mut self) {
@@ -230,8 +243,7 @@ impl<'a> Form<'a> {
     /// One selection with its object for each entry; without `objects` one for all.
     fn objects(&mut self, defaults: Defaults) -> Vec<(Selection, Object)> {
         // Not trimmed: the places in it count from its first line.
-        let text = self.values.get(OBJECTS).copied();
-        let Some(text) = text.filter(|_| !self.holds_token(OBJECTS)) else {
+        let Some(text) = self.values.get(OBJECTS).copied() else {
             return vec![whole_class(defaults)];
         };
         let entries = objects::parse(text, &defaults, &mut self.mistakes);
@@ -240,13 +252,6 @@ impl<'a> Form<'a> {
         entries
             .map(|entry| (entry.selection, entry.object))
             .collect()
-    }
-
-    fn holds_token(&self, parameter: &str) -> bool {
-        let is_token = |mistake: &Mistake| {
-            mistake.place.parameter == parameter && matches!(mistake.problem, Problem::Token { .. })
-        };
-        self.mistakes.iter().any(is_token)
     }
 
     /// Files that would stand in each other's place, as far as names are known.

@@ -2,11 +2,12 @@
 
 use phase_csi_provider::cause::Cause;
 use phase_csi_provider::class::{Attributes, Class, KNOWN_PARAMETERS};
-use phase_csi_provider::phase::OnReferenceError;
 use phase_csi_provider::phase::allowed::AllowedHosts;
 use phase_csi_provider::phase::environment::Tag;
 use phase_csi_provider::phase::host::Host;
 use phase_csi_provider::phase::selection::AppSelector;
+use phase_csi_provider::phase::{OnReferenceError, Selection};
+use phase_csi_provider::render::encoding::Encoding;
 use serde_json::{Map, Value, json};
 
 fn parse(parameters: Value) -> Result<Class, String> {
@@ -28,6 +29,11 @@ fn mistake(parameters: Value) -> String {
     text.expect("every error names the class").to_owned()
 }
 
+fn only(class: &Class) -> &Selection {
+    assert_eq!(class.query.selections.len(), 1);
+    &class.query.selections[0]
+}
+
 #[test]
 fn the_class_of_three_lines_is_complete() {
     let class = parse(json!({"phaseApp": "keyspace.cloud", "phaseAppEnv": "production"})).unwrap();
@@ -35,12 +41,14 @@ fn the_class_of_three_lines_is_complete() {
         class.query.app,
         AppSelector::Name("keyspace.cloud".to_owned())
     );
-    assert_eq!(class.query.environment, "production");
-    assert_eq!(class.query.filter.folder.as_str(), "/");
-    assert!(!class.query.filter.recursive && class.query.filter.tags.is_empty());
+    let selection = only(&class);
+    assert_eq!(selection.environment, "production");
+    assert_eq!(selection.filter.folder.as_str(), "/");
+    assert!(!selection.filter.recursive && selection.filter.tags.is_empty());
     assert_eq!(class.query.host.to_string(), "https://console.phase.dev");
     assert_eq!(class.query.on_reference_error, OnReferenceError::Fail);
-    assert_eq!((class.file_mode, class.allow_empty), (0o644, false));
+    assert_eq!(class.layout.objects[0].mode, 0o644);
+    assert!(!class.layout.allow_empty);
 }
 
 #[test]
@@ -56,19 +64,28 @@ fn every_parameter_is_read() {
         "onSecretReferenceError": "Warn",
         "filePermission": "0640",
         "allowEmpty": "true",
+        "nameTransformer": "camel",
+        "processors": "B: {asName: bee, type: base64}\nC_D: {nameTransformer: lower-kebab}",
+        "objects": "- exclude: [X]",
     }))
     .unwrap();
     assert_eq!(class.query.app, AppSelector::Id("a1".to_owned()));
-    assert_eq!(class.query.environment, "Staging");
-    assert_eq!(class.query.filter.folder.as_str(), "/backend/db");
+    let selection = only(&class);
+    assert_eq!(selection.environment, "Staging");
+    assert_eq!(selection.filter.folder.as_str(), "/backend/db");
     assert_eq!(
-        class.query.filter.tags,
+        selection.filter.tags,
         [Tag::parse("CERTS"), Tag::parse("db creds")]
     );
-    assert!(class.query.filter.recursive && class.allow_empty);
+    assert!(selection.filter.recursive && class.layout.allow_empty);
     assert_eq!(class.query.on_reference_error, OnReferenceError::Warn);
-    assert_eq!(class.file_mode, 0o640);
-    assert_eq!(KNOWN_PARAMETERS.len(), 10);
+    let object = &class.layout.objects[0];
+    assert_eq!(object.mode, 0o640);
+    assert_eq!(object.rules.name("DB_HOST"), "dbHost");
+    assert_eq!(object.rules.name("B"), "bee");
+    assert_eq!(object.rules.name("C_D"), "c-d");
+    assert_eq!(object.encoding_of("B"), Encoding::Base64);
+    assert_eq!(KNOWN_PARAMETERS.len(), 13);
 }
 
 #[test]
@@ -104,15 +121,15 @@ fn every_mistake_has_its_text() {
     );
     assert_eq!(
         with("recursive", "yes"),
-        "recursive \"yes\" is not one of \"true\", \"false\""
+        "recursive \"yes\" is not one of \"false\", \"true\""
     );
     assert_eq!(
         with("allowEmpty", "True"),
-        "allowEmpty \"True\" is not one of \"true\", \"false\""
+        "allowEmpty \"True\" is not one of \"false\", \"true\": did you mean \"true\"?"
     );
     assert_eq!(
         with("onSecretReferenceError", "warn"),
-        "onSecretReferenceError \"warn\" is not one of \"Fail\", \"Warn\""
+        "onSecretReferenceError \"warn\" is not one of \"Fail\", \"Warn\": did you mean \"Warn\"?"
     );
     for value in [
         "", "0", "0000", "rw", "0888", "1777", "644o", "-644", "+644", "64",
@@ -133,7 +150,15 @@ fn every_mistake_has_its_text() {
 
 #[test]
 fn a_token_in_a_class_is_never_quoted() {
-    for name in ["phaseApp", "phaseAppEnv", "token", "phaseHost", "recursive"] {
+    for name in [
+        "phaseApp",
+        "phaseAppEnv",
+        "token",
+        "phaseHost",
+        "recursive",
+        "objects",
+        "processors",
+    ] {
         let mut parameters = json!({"phaseApp": "a"});
         parameters[name] = json!("pss_service:v2:c0ffee");
         let text = mistake(parameters);
@@ -142,6 +167,7 @@ fn a_token_in_a_class_is_never_quoted() {
             "{text}"
         );
         assert!(!text.contains("c0ffee"), "{text}");
+        assert!(!text.contains("empty"), "{text}");
     }
 }
 
@@ -152,7 +178,7 @@ fn all_mistakes_of_a_class_come_together_and_stay_short() {
         text,
         "4 mistakes: unknown parameter \"phaseAp\": did you mean \"phaseApp\"?; \
          phaseApp is missing: name the app, or give its id as phaseAppId; \
-         recursive \"1\" is not one of \"true\", \"false\"; \
+         recursive \"1\" is not one of \"false\", \"true\"; \
          filePermission \"9\" is not an octal permission from 0001 to 0777: write for example \"0644\""
     );
     let many: Map<String, Value> = (0..50)

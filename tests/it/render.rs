@@ -1,36 +1,55 @@
 //! Names, order and versions of files.
 
+use std::sync::Arc;
+
 use phase_csi_provider::cause::Cause;
-use phase_csi_provider::phase::Answer;
 use phase_csi_provider::phase::environment::Secret;
 use phase_csi_provider::phase::folder::Folder;
-use phase_csi_provider::render::{self, Layout, MARKER, RenderError};
+use phase_csi_provider::phase::{Answer, Selected};
+use phase_csi_provider::render::{self, Layout, MARKER, NameRules, Object, RenderError, Shape};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 fn answer(secrets: &[(&str, &str, &str)]) -> Answer {
-    let secrets = secrets.iter().map(|(folder, key, value)| Secret {
-        key: (*key).to_owned(),
-        folder: Folder::parse(folder),
-        value: SecretString::from(*value),
+    let secrets = secrets.iter().map(|(folder, key, value)| {
+        Arc::new(Secret {
+            key: (*key).to_owned(),
+            folder: Folder::parse(folder),
+            value: SecretString::from(*value),
+            references: 0,
+        })
     });
     Answer {
         app: "shop".to_owned(),
-        environment: "Production".to_owned(),
-        secrets: secrets.collect(),
+        selected: vec![Selected {
+            environment: "Production".to_owned(),
+            secrets: secrets.collect(),
+        }],
         warnings: Vec::new(),
+        fetched: 1,
         version_key: Zeroizing::new([1; 32]),
     }
 }
 
-fn files(secrets: &[(&str, &str, &str)], root: &str) -> Result<Vec<render::File>, RenderError> {
-    let folder = Folder::parse(root);
-    let layout = Layout {
-        folder: &folder,
-        mode: 0o644,
+/// Every secret a file, as in a class without objects.
+fn layout(root: &str, mode: u32) -> Layout {
+    Layout {
+        objects: vec![Object {
+            label: None,
+            folder: Folder::parse(root),
+            mode,
+            optional: false,
+            tagged: false,
+            rules: Arc::new(NameRules::default()),
+            encoding: None,
+            shape: Shape::Each,
+        }],
         allow_empty: false,
-    };
-    render::files(answer(secrets), &layout)
+    }
+}
+
+fn files(secrets: &[(&str, &str, &str)], root: &str) -> Result<Vec<render::File>, RenderError> {
+    render::files(&answer(secrets), &layout(root, 0o644))
 }
 
 fn mistake(secrets: &[(&str, &str, &str)]) -> String {
@@ -66,19 +85,19 @@ fn folders_below_the_root_become_directories_in_one_fixed_order() {
 fn names_that_cannot_be_files_are_named() {
     assert_eq!(
         mistake(&[("/", "a/b", "x")]),
-        "secret \"a/b\" in folder \"/\" cannot be a file: its name holds a slash: rename it in Phase"
+        "secret \"a/b\" in folder \"/\" cannot be a file: its name holds a slash: rename it in Phase, or by asName in processors"
     );
     assert_eq!(
         mistake(&[("/x", "..", "x")]),
-        "secret \"..\" in folder \"/x\" cannot be a file: its path holds a name that is empty, \".\" or \"..\": rename it in Phase"
+        "secret \"..\" in folder \"/x\" cannot be a file: its path holds a name that is empty, \".\" or \"..\": rename it in Phase, or by asName in processors"
     );
     assert_eq!(
         mistake(&[("/", "..data", "x")]),
-        "secret \"..data\" in folder \"/\" cannot be a file: its path begins with \"..\": rename it in Phase"
+        "secret \"..data\" in folder \"/\" cannot be a file: its path begins with \"..\": rename it in Phase, or by asName in processors"
     );
     assert_eq!(
         mistake(&[("/", "a\nb", "x")]),
-        "secret \"a\\nb\" in folder \"/\" cannot be a file: its path holds a control character: rename it in Phase"
+        "secret \"a\\nb\" in folder \"/\" cannot be a file: its path holds a control character: rename it in Phase, or by asName in processors"
     );
     let long = "k".repeat(300);
     let text = mistake(&[("/", &long, "x")]);
@@ -96,7 +115,7 @@ fn two_secrets_for_one_path_are_named() {
     );
     assert_eq!(
         mistake(&[("/", "a", "1"), ("/a", "B", "2")]),
-        "secret \"a\" in folder \"/\" cannot be a file: a folder of that name is mounted beside it: rename one in Phase"
+        "file \"a\" of secret \"a\" in folder \"/\" would also be a folder, for secret \"B\" in folder \"/a\": rename one of them"
     );
 }
 
@@ -118,20 +137,17 @@ fn all_such_names_come_together() {
 
 #[test]
 fn nothing_selected_is_an_error_or_a_marker() {
-    let folder = Folder::parse("/x");
-    let mut layout = Layout {
-        folder: &folder,
-        mode: 0o400,
-        allow_empty: false,
-    };
-    let error = render::files(answer(&[]), &layout).map(|_| ()).unwrap_err();
+    let mut layout = layout("/x", 0o400);
+    let error = render::files(&answer(&[]), &layout)
+        .map(|_| ())
+        .unwrap_err();
     assert_eq!(error.cause(), Cause::NotFound);
     assert_eq!(
         error.to_string(),
         "no secrets selected: folder \"/x\" of environment \"Production\" in app \"shop\" has none that match: check phaseAppEnvPath and phaseAppEnvTag, or set allowEmpty: \"true\""
     );
     layout.allow_empty = true;
-    let marker = render::files(answer(&[]), &layout).unwrap();
+    let marker = render::files(&answer(&[]), &layout).unwrap();
     assert_eq!(marker.len(), 1);
     assert_eq!((marker[0].path.as_str(), marker[0].mode), (MARKER, 0o400));
     assert!(!marker[0].version.is_empty());

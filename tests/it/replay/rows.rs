@@ -6,7 +6,8 @@ use phase_csi_provider::cause::Cause;
 use phase_csi_provider::phase::environment::{Environment, Filter, Place, Tag};
 use phase_csi_provider::phase::folder::Folder;
 use phase_csi_provider::phase::keyring::EnvironmentKeys;
-use phase_csi_provider::phase::opener::Opener;
+use phase_csi_provider::phase::keys::Keys;
+use phase_csi_provider::phase::opener::{Opener, Sealed};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -250,10 +251,11 @@ pub(super) async fn undecryptable_rows_are_errors_that_name_the_key(recording: &
     }
 }
 
-fn sealed(environment: &Arc<Environment>, times: usize) -> Vec<(Arc<Environment>, usize)> {
+fn sealed(environment: &Arc<Environment>, times: usize) -> Vec<Sealed> {
     let rows = environment.select(&everything());
     let rows = (0..times).flat_map(|_| rows.clone());
-    rows.map(|row| (Arc::clone(environment), row)).collect()
+    rows.map(|row| Sealed::new(Arc::clone(environment), row))
+        .collect()
 }
 
 #[tokio::test]
@@ -262,11 +264,15 @@ async fn many_rows_open_in_the_order_given_on_any_number_of_cores() {
     let rows = sealed(&environment, 20);
     let one_by_one: Vec<_> = rows
         .iter()
-        .map(|(e, row)| e.open(*row).unwrap().key)
+        .map(|sealed| sealed.environment.open(sealed.row).unwrap().key)
         .collect();
     for cores in [1, 2, 5] {
         let opened = Opener::new(cores).open(rows.clone()).await.unwrap();
-        let keys: Vec<_> = opened.into_iter().map(|secret| secret.key).collect();
+        let keys: Vec<_> = opened
+            .into_iter()
+            .flatten()
+            .map(|secret| secret.key)
+            .collect();
         assert_eq!(keys, one_by_one, "{cores} cores");
     }
 }
@@ -276,7 +282,10 @@ async fn of_many_rows_that_do_not_open_the_first_is_named() {
     let recording = Recording::read("secrets-undecryptable");
     let environment = Arc::new(environment_at(&recording, 2).await);
     let rows = sealed(&environment, 50);
-    let first = rows.iter().find_map(|(e, row)| e.open(*row).err()).unwrap();
+    let first = rows
+        .iter()
+        .find_map(|sealed| sealed.environment.open(sealed.row).err())
+        .unwrap();
     for _ in 0..20 {
         let error = Opener::new(3)
             .open(rows.clone())
