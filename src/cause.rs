@@ -1,4 +1,4 @@
-//! Why a mount was refused: a closed list that decides the gRPC code.
+//! Why a mount was refused: a closed list that decides the gRPC code and the exit code.
 
 use tonic::Code;
 
@@ -56,6 +56,27 @@ impl Cause {
             | Self::Stopping
             | Self::TooLarge
             | Self::Unreachable => Code::Internal,
+        }
+    }
+
+    /// The exit code of a command that failed for it: 1 where the class or the
+    /// token must be mended, 3 where Phase gave no usable answer this time.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Forbidden
+            | Self::InvalidClass
+            | Self::NoCredential
+            | Self::NotFound
+            | Self::RefusedCredential
+            | Self::TooLarge
+            | Self::Undecryptable => 1,
+            Self::Deadline
+            | Self::Internal
+            | Self::MalformedAnswer
+            | Self::RateLimited
+            | Self::Stopping
+            | Self::Unreachable => 3,
         }
     }
 }

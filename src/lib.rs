@@ -5,18 +5,22 @@
 //! [`provider`] (bytes in, deadline) → [`class`] (what is wanted) →
 //! [`credential`] (who asks) → [`phase`] (fetch, open, resolve) → [`render`]
 //! (files, modes, versions) → [`provider`] (bytes out). [`mount`] is that way in
-//! one function, [`serve`] the daemon around it.
+//! one function, [`serve`] the daemon around it. [`preview`] goes the same way for a
+//! person, from a [`manifest`] and without a driver.
 
 pub mod cause;
 pub mod check;
 pub mod class;
+pub mod console;
 pub mod credential;
 pub mod deadline;
 pub mod duration;
 pub mod manifest;
+pub mod manual;
 pub mod mistakes;
 pub mod mount;
 pub mod phase;
+pub mod preview;
 pub mod provider;
 pub mod render;
 pub mod serve;

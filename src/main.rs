@@ -1,17 +1,28 @@
 //! `phase-csi-provider`: flags, logging, dispatch.
 
+use std::io::{Write, stderr, stdout};
 use std::process::{ExitCode, exit};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use phase_csi_provider::check::{self, CheckArgs, Outcome};
+use phase_csi_provider::manual;
+use phase_csi_provider::preview::{self, RenderArgs};
 use phase_csi_provider::serve::{self, ServeArgs};
-use phase_csi_provider::telemetry::logs::{self, LogArgs};
+use phase_csi_provider::telemetry::logs::{self, LogArgs, LogFormat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
+const EXAMPLE: &str = "\
+Example: PHASE_SERVICE_TOKEN=… phase-csi-provider render -f class.yaml";
+const COMPLETIONS: &str = "\
+Example: phase-csi-provider completions bash > /etc/bash_completion.d/phase-csi-provider";
+const MAN: &str = "\
+Example: phase-csi-provider man render | man -l -";
+
 /// Phase secrets for Kubernetes pods, through the Secrets Store CSI Driver
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = EXAMPLE)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -28,25 +39,50 @@ enum Command {
     },
     /// Find every mistake in classes, and in the pods that mount them
     Check(CheckArgs),
+    /// Show what a pod would get of a class, or write it into a directory
+    Render(RenderArgs),
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page of the program, or of a command
+    #[command(after_help = MAN)]
+    Man {
+        /// Which command
+        command: Option<Page>,
+    },
+}
+
+/// Commands with a page of their own.
+#[derive(Clone, Copy, ValueEnum)]
+enum Page {
+    Check,
+    Completions,
+    Man,
+    Render,
+    Serve,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve { serve, logs } => serve_until_stopped(serve, &logs).await,
+        Command::Serve { serve, logs } => served(serve, &logs).await,
         Command::Check(args) => checked(args).await,
+        Command::Render(args) => rendered(args).await,
+        Command::Completions { shell } => {
+            written(manual::completions(Cli::command(), shell, &mut stdout()))
+        }
+        Command::Man { command } => {
+            let command = command.and_then(|page| page.to_possible_value());
+            let command = command.as_ref().map(clap::builder::PossibleValue::get_name);
+            written(manual::page(Cli::command(), command, &mut stdout()))
+        }
     }
 }
 
-async fn checked(args: CheckArgs) -> ExitCode {
-    let outcome = check::run(args).await.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
-        Outcome::Usage
-    });
-    ExitCode::from(outcome as u8)
-}
-
-async fn serve_until_stopped(args: ServeArgs, logs: &LogArgs) -> ExitCode {
+async fn served(args: ServeArgs, logs: &LogArgs) -> ExitCode {
     logs::start(logs);
     let result = match stop_signal() {
         Ok(stop) => serve::run(args, stop)
@@ -61,6 +97,46 @@ async fn serve_until_stopped(args: ServeArgs, logs: &LogArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn checked(args: CheckArgs) -> ExitCode {
+    let outcome = check::run(args).await.unwrap_or_else(|error| {
+        complain(&error);
+        Outcome::Usage
+    });
+    ExitCode::from(outcome as u8)
+}
+
+async fn rendered(args: RenderArgs) -> ExitCode {
+    if let Some(log_level) = args.log_level {
+        logs::start(&LogArgs {
+            log_level,
+            log_format: Some(LogFormat::Text),
+        });
+    }
+    let Err(errors) = preview::run(args).await else {
+        return ExitCode::SUCCESS;
+    };
+    for error in &errors {
+        complain(error);
+    }
+    ExitCode::from(preview::exit_code(&errors))
+}
+
+/// A reader that has seen enough is no error.
+fn written(result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&format_args!("cannot be printed: {error}"));
+            ExitCode::from(2)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// A line on standard error, if anyone reads it.
+fn complain(error: &impl std::fmt::Display) {
+    let _ = writeln!(stderr(), "error: {error}");
 }
 
 /// Ready at the first SIGTERM or SIGINT; a second one ends the process at once.

@@ -194,6 +194,16 @@ impl Mistake {
             problem,
         }
     }
+
+    /// Without the place inside the parameter's text, for those who say where in
+    /// the file it is.
+    #[must_use]
+    pub fn to_string_in_place(&self) -> String {
+        match self.place.at {
+            None => self.problem.to_string(),
+            Some(_) => format!("{}: {}", self.place.path, self.problem),
+        }
+    }
 }
 
 impl std::error::Error for Mistake {}

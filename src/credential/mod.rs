@@ -1,8 +1,10 @@
 //! Whose Phase token a mount uses: one file per way. This room knows no
 //! secrets of Phase, and a credential that is not the pod's own is never used.
 
+mod own;
 mod publish_secret;
 
+pub use own::{OwnTokenError, STANDARD_INPUT, own_token};
 pub use publish_secret::token;
 
 use crate::cause::Cause;

@@ -1,0 +1,212 @@
+//! Which classes of the files are wanted, and what of them is wrong.
+
+use crate::class::{Class, Mistake, Problem};
+use crate::console::ConsoleArgs;
+use crate::manifest::{File, Parameter, ProviderClass, STANDARD_INPUT, Scalar, place_in_file};
+use crate::yaml::Place;
+
+use super::error::Error;
+
+/// A class that is fine so far.
+pub(super) struct Wanted {
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
+    pub(super) class: Class,
+}
+
+/// Which of several.
+pub(super) struct Choice<'a> {
+    pub(super) class: Option<&'a str>,
+    pub(super) namespace: Option<&'a str>,
+}
+
+impl Wanted {
+    /// How lines for people name it.
+    pub(super) fn label(&self) -> String {
+        label(self.namespace.as_deref(), &self.name)
+    }
+}
+
+/// The classes of provider `phase` in files, all or the chosen ones.
+///
+/// # Errors
+/// Every mistake of every one of them.
+pub(super) fn wanted(
+    paths: &[String],
+    choice: &Choice<'_>,
+    console: &ConsoleArgs,
+) -> Result<Vec<Wanted>, Vec<Error>> {
+    let files = read(paths)?;
+    let classes = files.iter().flat_map(|file| {
+        let ours = file.classes().into_iter().filter(ProviderClass::is_phase);
+        ours.map(move |class| (file, class))
+    });
+    let classes: Vec<_> = classes.collect();
+    let chosen: Vec<_> = classes
+        .iter()
+        .filter(|(_, class)| choice.fits(class))
+        .collect();
+    if chosen.is_empty() {
+        return Err(vec![nothing(&files, &classes, choice)]);
+    }
+    let (mut wanted, mut errors) = (Vec::new(), Vec::new());
+    for (file, class) in chosen {
+        match of(file, class, console) {
+            Ok(one) => wanted.push(one),
+            Err(mistakes) => errors.extend(mistakes),
+        }
+    }
+    if errors.is_empty() {
+        Ok(wanted)
+    } else {
+        Err(errors)
+    }
+}
+
+fn read(paths: &[String]) -> Result<Vec<File>, Vec<Error>> {
+    if paths.iter().filter(|path| *path == STANDARD_INPUT).count() > 1 {
+        return Err(vec![Error::StandardInput("two -f -")]);
+    }
+    let (mut files, mut errors) = (Vec::new(), Vec::new());
+    for path in paths {
+        match File::read(path) {
+            Ok(file) => files.push(file),
+            Err(error) => errors.push(error.into()),
+        }
+    }
+    if errors.is_empty() {
+        Ok(files)
+    } else {
+        Err(errors)
+    }
+}
+
+impl Choice<'_> {
+    /// A class without a namespace lands in whichever is asked for.
+    fn fits(&self, class: &ProviderClass) -> bool {
+        let own = class.namespace.as_deref();
+        self.class.is_none_or(|name| name == class.name)
+            && self
+                .namespace
+                .is_none_or(|namespace| own.is_none_or(|own| own == namespace))
+    }
+}
+
+fn nothing(files: &[File], classes: &[(&File, ProviderClass)], choice: &Choice<'_>) -> Error {
+    if classes.is_empty() {
+        let names: Vec<_> = files.iter().map(File::name).collect();
+        let files = names.join(", ");
+        return Error::NoClass { files };
+    }
+    let named = choice.class.map(|name| format!("named {name:?}"));
+    let within = choice
+        .namespace
+        .map(|namespace| format!("in namespace {namespace:?}"));
+    let chosen: Vec<_> = named.into_iter().chain(within).collect();
+    let known = classes.iter().take(SHOWN);
+    let known: Vec<_> = known
+        .map(|(_, class)| label(class.namespace.as_deref(), &class.name))
+        .collect();
+    let more = match classes.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Error::Choice {
+        chosen: chosen.join(" "),
+        known: known.join(", ") + &more,
+    }
+}
+
+const SHOWN: usize = 8;
+
+fn of(file: &File, class: &ProviderClass, console: &ConsoleArgs) -> Result<Wanted, Vec<Error>> {
+    let hosts = console.hosts(class).map_err(|error| vec![error.into()])?;
+    let mistake = |at: Place, text: String| Error::Mistake {
+        file: file.name().to_owned(),
+        at,
+        class: label(class.namespace.as_deref(), &class.name),
+        text,
+    };
+    let mut errors: Vec<_> = kinds(class)
+        .map(|(at, text)| mistake(at, text))
+        .collect();
+    if !is_name(&class.name) {
+        let text = format!(
+            "metadata.name {:?} is not a name: use lower-case letters, digits, \"-\" and \".\"",
+            class.name
+        );
+        errors.push(mistake(class.at, text));
+    }
+    match Class::read(class.pairs(), &hosts) {
+        Ok(read) if errors.is_empty() => Ok(Wanted {
+            name: class.name.clone(),
+            namespace: class.namespace.clone(),
+            class: read,
+        }),
+        Ok(_) => Err(errors),
+        Err(mistakes) => {
+            let located = mistakes
+                .iter()
+                .map(|found| mistake(place(class, found), found.to_string_in_place()));
+            errors.extend(located);
+            Err(errors)
+        }
+    }
+}
+
+/// Values that the API server refuses, since parameters are texts.
+fn kinds(class: &ProviderClass) -> impl Iterator<Item = (Place, String)> {
+    class.parameters.iter().filter_map(|parameter| {
+        let (found, remedy) = match parameter.written() {
+            Scalar::Text => return None,
+            Scalar::Switch => ("true or false", "put it into quotes"),
+            Scalar::Number => ("a number", "put it into quotes"),
+            Scalar::Nothing => ("nothing", "give it a text, or remove it"),
+            Scalar::List => ("a list", "write it as a text: \"|\" after the name"),
+            Scalar::Map => ("a map", "write it as a text: \"|\" after the name"),
+        };
+        let name = &parameter.name;
+        let text = format!("{name}: {found} stands where a text belongs: {remedy}");
+        Some((parameter.node.at, text))
+    })
+}
+
+/// Where in the file a mistake stands.
+fn place(class: &ProviderClass, mistake: &Mistake) -> Place {
+    let parameter = class.parameter(&mistake.place.parameter);
+    match (parameter, mistake.place.at) {
+        (None, _) => class.at,
+        (Some(parameter), Some(inside)) => place_in_file(parameter, inside),
+        (Some(parameter), None) => begin(parameter, &mistake.problem),
+    }
+}
+
+/// A mistake of the whole parameter is where the wrong word of it is.
+fn begin(parameter: &Parameter, problem: &Problem) -> Place {
+    match problem {
+        Problem::Unknown { .. } => parameter.name_at,
+        _ => parameter.node.at,
+    }
+}
+
+/// A name of Kubernetes, which is also a name of a directory.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let inner = |byte: u8| plain(byte) || byte == b'-' || byte == b'.';
+    let bytes = name.as_bytes();
+    let ends = bytes.first().zip(bytes.last());
+    name.len() <= 253
+        && ends.is_some_and(|(first, last)| plain(*first) && plain(*last))
+        && bytes.iter().all(|byte| inner(*byte))
+}
+
+fn label(namespace: Option<&str>, name: &str) -> String {
+    let name = super::shown(match name {
+        "" => "without a name",
+        name => name,
+    });
+    match namespace {
+        Some(namespace) => format!("{}/{name}", super::shown(namespace)),
+        None => name,
+    }
+}
