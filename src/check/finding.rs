@@ -64,6 +64,10 @@ impl Findings {
         });
     }
 
+    pub(super) fn into_object(self) -> String {
+        without_tokens(&self.object)
+    }
+
     pub(super) fn into_vec(self) -> Vec<Finding> {
         self.found
     }

@@ -27,7 +27,7 @@ pub(super) fn read(
         Err(mistakes) => {
             for mistake in mistakes {
                 let at = place(class, &mistake);
-                findings.add(Rule::Parameters, at, message(&mistake));
+                findings.add(Rule::Parameters, at, mistake.to_string_in_place());
             }
             Reading::default()
         }
@@ -49,16 +49,6 @@ fn place(class: &ProviderClass, mistake: &Mistake) -> Place {
         }
         (Some(parameter), None) => parameter.node.at,
         (None, _) => class.parameters_at(),
-    }
-}
-
-/// Without the place in the parameter: the finding has the one in the file.
-fn message(mistake: &Mistake) -> String {
-    let spot = &mistake.place;
-    if spot.path == spot.parameter {
-        mistake.problem.to_string()
-    } else {
-        format!("{}: {}", spot.path, mistake.problem)
     }
 }
 

@@ -7,6 +7,7 @@ mod classes;
 mod finding;
 mod language;
 pub mod migrate;
+mod online;
 pub mod report;
 mod rule;
 mod secret_objects;
@@ -27,8 +28,11 @@ use language::Reading;
 use report::Report;
 use volumes::Around;
 
+use crate::console::ConsoleArgs;
+use crate::credential::OwnTokenError;
 use crate::manifest::{self, File, Manifest, ManifestError, ProviderClass};
 use crate::phase::allowed::AllowedHosts;
+use crate::phase::client::CaFileError;
 use crate::phase::host::{Host, HostError};
 
 const EXAMPLE: &str = "\
@@ -61,13 +65,21 @@ pub struct CheckArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Human, hide_possible_values = true)]
     pub output: Output,
 
-    /// Console URL of classes that name none, as `serve` has it
-    #[arg(long, env = "PHASE_CSI_PHASE_HOST")]
-    pub phase_host: Option<Host>,
+    /// Also ask Phase: host, TLS, token, app, environments, keys, references, sizes
+    #[arg(long, conflicts_with = "from_phasesecret")]
+    pub online: bool,
 
-    /// Further console URL that a class may name, as `serve` has it
-    #[arg(long, env = "PHASE_CSI_ALLOWED_HOST", value_delimiter = ',')]
-    pub allowed_host: Vec<String>,
+    /// File with the token for --online, - for standard input; else PHASE_SERVICE_TOKEN
+    #[arg(long, value_name = "FILE", requires = "online")]
+    pub token_file: Option<String>,
+
+    /// Largest answer in bytes that the driver takes, as its flag of this name says
+    #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024)]
+    pub max_call_recv_msg_size: usize,
+
+    /// Which consoles, as `serve` has them.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
 }
 
 /// The form of a report.
@@ -91,8 +103,14 @@ pub enum Error {
     /// `--allowed-host` is wrong.
     #[error("--allowed-host: {0}")]
     Host(#[from] HostError),
+    /// `--ca-file` is wrong.
+    #[error(transparent)]
+    Client(#[from] CaFileError),
+    /// No token for `--online`, or none that can be used.
+    #[error(transparent)]
+    Token(#[from] OwnTokenError),
     /// Standard input can be read once.
-    #[error("-f -: given twice: standard input can be read once")]
+    #[error("-: given twice: standard input can be read once")]
     TwiceStandardInput,
     /// The report cannot be written.
     #[error("the report cannot be written: {0}")]
@@ -117,22 +135,24 @@ pub enum Outcome {
 /// # Errors
 /// [`Error`], when a file or flag is unusable.
 pub async fn run(args: CheckArgs) -> Result<Outcome, Error> {
-    let hosts = hosts(&args)?;
     if let Some(path) = &args.from_phasesecret {
         return print_migrated(path);
     }
-    let (files, mut findings) = read(&args.files)?;
+    let hosts = hosts(&args)?;
+    let (files, mut findings) = read(&args)?;
     let mut checked = Checked::offline(&files, &hosts);
+    if args.online {
+        online::check(&args, &mut checked).await?;
+    }
     findings.append(&mut checked.findings);
-    let report = Report::new(files, findings, checked.summary);
-    let mut out = io::stdout().lock();
+    let summary = checked.summary;
+    let report = Report::new(&files, findings, summary);
     let text = match args.output {
         Output::Human => report.human(colour()),
         Output::Json => report.json(),
         Output::Github => report.github(),
     };
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
+    print(&text)?;
     Ok(report.outcome())
 }
 
@@ -151,7 +171,11 @@ fn print_migrated(path: &str) -> Result<Outcome, Error> {
     };
     let written = File::parse("the class for it", migrated.text.as_str())?;
     let checked = Checked::offline(std::slice::from_ref(&written), &hosts_of(&written));
-    let report = Report::new(vec![written], checked.findings, checked.summary);
+    let report = Report::new(
+        std::slice::from_ref(&written),
+        checked.findings,
+        checked.summary,
+    );
     if report.outcome() == Outcome::Mistakes {
         errors.write_all(report.human(false).as_bytes())?;
         return Ok(Outcome::Mistakes);
@@ -159,7 +183,7 @@ fn print_migrated(path: &str) -> Result<Outcome, Error> {
     for note in &migrated.notes {
         writeln!(errors, "note: {note}")?;
     }
-    io::stdout().lock().write_all(migrated.text.as_bytes())?;
+    print(&migrated.text)?;
     Ok(Outcome::Fine)
 }
 
@@ -175,25 +199,48 @@ fn hosts_of(file: &File) -> AllowedHosts {
     AllowedHosts::new(Host::default(), &entries).expect("each was parsed")
 }
 
+/// A reader that has seen enough is no error.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
 /// Colour is for people who did not ask for none.
 fn colour() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stdout().is_terminal() && !unwanted
 }
 
-/// As `serve` with the same flags; without any, every `https://` host.
+/// As `serve` with the same flags. Without any, offline, every `https://` host;
+/// online none but the default, since whoever may write a class could else have
+/// the token sent to a host of theirs.
 fn hosts(args: &CheckArgs) -> Result<AllowedHosts, HostError> {
-    let default = args.phase_host.clone().unwrap_or_default();
-    if args.phase_host.is_none() && args.allowed_host.is_empty() {
+    let ConsoleArgs {
+        phase_host,
+        allowed_host,
+        ..
+    } = &args.console;
+    let default = phase_host.clone().unwrap_or_default();
+    if phase_host.is_none() && allowed_host.is_empty() && !args.online {
         return AllowedHosts::new(default, &["*"]);
     }
-    AllowedHosts::new(default, &args.allowed_host)
+    AllowedHosts::new(default, allowed_host)
 }
 
 /// All files; one that is no YAML is a finding, so that the others are checked.
-fn read(paths: &[String]) -> Result<(Vec<File>, Vec<Finding>), Error> {
+fn read(args: &CheckArgs) -> Result<(Vec<File>, Vec<Finding>), Error> {
+    let paths = &args.files;
     let is_input = |path: &&String| *path == manifest::STANDARD_INPUT;
-    if paths.iter().filter(is_input).count() > 1 {
+    if paths
+        .iter()
+        .chain(&args.token_file)
+        .filter(is_input)
+        .count()
+        > 1
+    {
         return Err(Error::TwiceStandardInput);
     }
     let (mut files, mut findings) = (Vec::new(), Vec::new());
@@ -219,32 +266,39 @@ pub struct Summary {
     pub classes: usize,
     /// Volumes of pods.
     pub volumes: usize,
+    /// Requests to Phase, when it was asked.
+    pub requests: Option<usize>,
 }
 
-struct Checked {
+/// What is found so far, and what it is found in.
+struct Checked<'a> {
+    files: &'a [File],
+    classes: Vec<(&'a File, ProviderClass)>,
+    /// One for each class.
+    readings: Vec<Reading>,
     findings: Vec<Finding>,
     summary: Summary,
 }
 
-impl Checked {
+impl<'a> Checked<'a> {
     /// Everything that can be known without a network.
-    fn offline(files: &[File], hosts: &AllowedHosts) -> Self {
+    fn offline(files: &'a [File], hosts: &AllowedHosts) -> Self {
+        let of = |file: &'a File| file.classes().into_iter().map(move |class| (file, class));
         let mut checked = Self {
+            files,
+            classes: files.iter().flat_map(of).collect(),
+            readings: Vec::new(),
             findings: Vec::new(),
             summary: Summary::default(),
         };
-        let classes: Vec<_> = files
-            .iter()
-            .flat_map(|file| file.classes().into_iter().map(move |class| (file, class)))
-            .collect();
-        let readings: Vec<_> = classes
-            .iter()
-            .map(|(file, class)| checked.class(file, class, hosts))
-            .collect();
-        checked.duplicates(&classes);
-        let pairs = classes.iter().map(|(_, class)| class).zip(&readings);
-        checked.pods(files, pairs.collect());
-        checked.nothing(files, classes.len());
+        for number in 0..checked.classes.len() {
+            let (file, class) = checked.classes[number].clone();
+            let reading = checked.class(file, &class, hosts);
+            checked.readings.push(reading);
+        }
+        checked.duplicates();
+        checked.pods();
+        checked.nothing();
         checked
     }
 
@@ -263,9 +317,13 @@ impl Checked {
         reading
     }
 
-    fn duplicates(&mut self, classes: &[(&File, ProviderClass)]) {
+    fn duplicates(&mut self) {
         let mut seen = HashMap::new();
-        for (file, class) in classes.iter().filter(|(_, class)| !class.name.is_empty()) {
+        for (file, class) in self
+            .classes
+            .iter()
+            .filter(|(_, class)| !class.name.is_empty())
+        {
             let key = (class.namespace_or_default(), class.name.as_str());
             if let Some((first, at)) = seen.insert(key, (file.name(), class.at)) {
                 let mut findings = Findings::about(file, &class.manifest);
@@ -279,14 +337,15 @@ impl Checked {
         }
     }
 
-    fn pods(&mut self, files: &[File], classes: Vec<(&ProviderClass, &Reading)>) {
+    fn pods(&mut self) {
         let is_secret = |manifest: &&Manifest| manifest.kind == "Secret";
-        let manifests = files.iter().flat_map(File::manifests);
+        let manifests = self.files.iter().flat_map(File::manifests);
+        let classes = self.classes.iter().map(|(_, class)| class);
         let around = Around {
-            classes,
+            classes: classes.zip(&self.readings).collect(),
             secrets: manifests.filter(is_secret).collect(),
         };
-        for file in files {
+        for file in self.files {
             for manifest in file.manifests() {
                 let mut findings = Findings::about(file, manifest);
                 if classes::is_nearly_class(manifest) {
@@ -302,11 +361,11 @@ impl Checked {
     }
 
     /// A check of nothing must not look like success.
-    fn nothing(&mut self, files: &[File], classes: usize) {
-        if classes + self.summary.volumes > 0 || !self.findings.is_empty() {
+    fn nothing(&mut self) {
+        if self.classes.len() + self.summary.volumes > 0 || !self.findings.is_empty() {
             return;
         }
-        for file in files {
+        for file in self.files {
             let mut findings = Findings::named(file.name(), "file".to_owned());
             let message = "neither a SecretProviderClass nor a pod with a volume of the driver is in it: give the file that has one";
             findings.push(Rule::NothingToCheck, None, message.to_owned());

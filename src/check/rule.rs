@@ -87,13 +87,14 @@ rules! {
     SubPath "sub-path" Warning "A container mounts a volume by subPath, and sees no change of a secret."
     FileMode "file-mode" Warning "A container that does not run as root cannot read the files."
     PhaseToken "phase-token" Error "Online: the token is missing, damaged, expired or refused."
-    PhaseUnreachable "phase-unreachable" Error "Online: Phase cannot be reached."
+    PhaseUnreachable "phase-unreachable" Error "Online: Phase gives no usable answer: address, network, TLS certificate, load."
     PhaseForbidden "phase-forbidden" Error "Online: the token may not read what the class names."
-    PhaseNotFound "phase-not-found" Error "Online: app, environment, folder, key or reference does not exist."
+    PhaseNotFound "phase-not-found" Error "Online: the app, environment, folder or key does not exist."
+    PhaseReference "phase-reference" Error "Online: a reference in a value cannot be resolved."
+    PhaseReferenceKept "phase-reference-kept" Warning "Online: a reference cannot be resolved, and its text stays."
     PhaseContents "phase-contents" Error "Online: the secrets do not decrypt, or cannot be the files that the class asks for."
-    PhaseWarning "phase-warning" Warning "Online: a reference keeps its text."
     AnswerSize "answer-size" Error "Online: the files are more than the driver takes."
-    Online "online" Note "Online: what a pod would get."
+    Online "online" Note "Online: what a pod would get, and with how many requests."
 }
 
 #[cfg(test)]

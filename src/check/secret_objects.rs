@@ -6,6 +6,7 @@ use super::finding::{Findings, hint, is_object_name, shortened};
 use super::language::Reading;
 use super::rule::Rule;
 use super::secret_types;
+use super::workloads::list;
 use crate::manifest::ProviderClass;
 use crate::yaml::{Node, Place};
 
@@ -158,6 +159,30 @@ pub(super) fn is_secret_key(key: &str) -> bool {
         && key.chars().all(allowed)
         && key != "."
         && !key.starts_with("..")
+}
+
+/// Whether each `objectName` is a file, once all files are known.
+pub(super) fn found(class: &ProviderClass, files: &[String], findings: &mut Findings) {
+    let entries = class.secret_objects.as_ref().and_then(Node::list);
+    let entries = entries.unwrap_or_default().iter();
+    let items = entries.flat_map(|entry| list(entry, "data"));
+    for node in items.filter_map(|item| item.get("objectName")) {
+        let name = node.text().unwrap_or_default().trim();
+        if files.iter().any(|file| file == name) {
+            continue;
+        }
+        let files: Vec<_> = files.iter().map(String::as_str).collect();
+        let next = match crate::spelling::near(name, &files) {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None => "create the key in Phase, or mend the name".to_owned(),
+        };
+        let name = shortened(name);
+        let message = format!(
+            "objectName {name:?} is none of the {} files: {next}",
+            files.len()
+        );
+        findings.add(Rule::ObjectName, node.at, message);
+    }
 }
 
 /// The driver looks for a file of that path in the volume.

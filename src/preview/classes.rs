@@ -127,9 +127,7 @@ fn of(file: &File, class: &ProviderClass, console: &ConsoleArgs) -> Result<Wante
         class: label(class.namespace.as_deref(), &class.name),
         text,
     };
-    let mut errors: Vec<_> = kinds(class)
-        .map(|(at, text)| mistake(at, text))
-        .collect();
+    let mut errors: Vec<_> = kinds(class).map(|(at, text)| mistake(at, text)).collect();
     if !is_name(&class.name) {
         let text = format!(
             "metadata.name {:?} is not a name: use lower-case letters, digits, \"-\" and \".\"",

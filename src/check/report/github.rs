@@ -3,7 +3,7 @@
 use super::Report;
 use crate::check::{Finding, Severity};
 
-pub(super) fn write(report: &Report) -> String {
+pub(super) fn write(report: &Report<'_>) -> String {
     report.findings.iter().map(annotation).collect()
 }
 

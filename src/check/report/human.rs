@@ -12,7 +12,7 @@ const RESET: &str = "\x1b[0m";
 /// Longest excerpt of a line, in characters.
 const WIDEST: usize = 100;
 
-pub(super) fn write(report: &Report, colour: bool) -> String {
+pub(super) fn write(report: &Report<'_>, colour: bool) -> String {
     let paint = Paint { colour };
     let mut text = String::new();
     for finding in &report.findings {
@@ -43,7 +43,7 @@ const fn colour_of(severity: Severity) -> &'static str {
     }
 }
 
-fn one(report: &Report, finding: &Finding, paint: &Paint, text: &mut String) {
+fn one(report: &Report<'_>, finding: &Finding, paint: &Paint, text: &mut String) {
     let severity = finding.severity();
     let head = format!("{}[{}]", severity.word(), finding.rule.id());
     let head = paint.on(colour_of(severity), &head);
@@ -110,14 +110,17 @@ fn visible(c: char) -> char {
     }
 }
 
-fn summary(report: &Report) -> String {
+fn summary(report: &Report<'_>) -> String {
     let errors = counted(report.count(Severity::Error), "error", "errors");
     let warnings = counted(report.count(Severity::Warning), "warning", "warnings");
     let of = report.summary;
     let classes = counted(of.classes, "class", "classes");
     let volumes = counted(of.volumes, "volume", "volumes");
     let files = counted(report.files.len(), "file", "files");
-    format!("{classes} and {volumes} in {files}: {errors}, {warnings}")
+    let requests = of.requests.map_or(String::new(), |requests| {
+        format!(" ({} to Phase)", counted(requests, "request", "requests"))
+    });
+    format!("{classes} and {volumes} in {files}: {errors}, {warnings}{requests}")
 }
 
 fn counted(number: usize, one: &str, many: &str) -> String {

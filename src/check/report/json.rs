@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Report;
 use crate::check::{Finding, Severity};
 
-pub(super) fn write(report: &Report) -> String {
+pub(super) fn write(report: &Report<'_>) -> String {
     let findings: Vec<_> = report.findings.iter().map(finding).collect();
     let summary = &report.summary;
     let value = json!({
@@ -16,6 +16,7 @@ pub(super) fn write(report: &Report) -> String {
             "files": report.files.len(),
             "classes": summary.classes,
             "volumes": summary.volumes,
+            "requests": summary.requests,
         },
     });
     format!("{value:#}\n")

@@ -4,20 +4,20 @@ mod github;
 mod human;
 mod json;
 
-use super::{Finding, Outcome, Severity, Summary};
+use super::{Finding, Outcome, Rule, Severity, Summary};
 use crate::manifest::File;
 
 /// All findings, with the files that they are about.
-pub struct Report {
-    files: Vec<File>,
+pub struct Report<'a> {
+    files: &'a [File],
     findings: Vec<Finding>,
     summary: Summary,
 }
 
-impl Report {
+impl<'a> Report<'a> {
     /// Puts findings into the order of the files and their lines.
     #[must_use]
-    pub fn new(files: Vec<File>, mut findings: Vec<Finding>, summary: Summary) -> Self {
+    pub fn new(files: &'a [File], mut findings: Vec<Finding>, summary: Summary) -> Self {
         let number = |finding: &Finding| {
             let named = |file: &File| file.name() == finding.file;
             files.iter().position(named)
@@ -52,8 +52,10 @@ impl Report {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let errors = self.count(Severity::Error);
+        let unreachable = |finding: &&Finding| finding.rule == Rule::PhaseUnreachable;
         match errors {
             0 => Outcome::Fine,
+            _ if errors == self.findings.iter().filter(unreachable).count() => Outcome::Unreachable,
             _ => Outcome::Mistakes,
         }
     }

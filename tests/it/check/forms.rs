@@ -53,7 +53,7 @@ fn programs_get_an_object_with_findings_and_a_summary() {
                 "object": "SecretProviderClass shop/keys",
                 "message": "spec.parameters.recursive is true or false to Kubernetes, not a text: quote it: \"true\"",
             }],
-            "summary": {"errors": 1, "warnings": 0, "files": 1, "classes": 1, "volumes": 0},
+            "summary": {"errors": 1, "warnings": 0, "files": 1, "classes": 1, "volumes": 0, "requests": null},
         })
     );
 }
@@ -125,7 +125,7 @@ fn usage_has_its_own_exit_code() {
         ),
         (
             &["check", "-f", "-", "-f", "-"],
-            "error: -f -: given twice: standard input can be read once\n",
+            "error: -: given twice: standard input can be read once\n",
         ),
         (
             &["check", "-f", "-", "--allowed-host", "x.test"],

@@ -1,6 +1,7 @@
 //! `check`, through the real binary.
 
 mod forms;
+mod online;
 mod parameters;
 mod pods;
 mod resource;
@@ -47,8 +48,12 @@ impl Files {
         self.directory.path().join(format!("{number}.yaml"))
     }
 
+    pub fn command(&self) -> Command {
+        command(&self.arguments)
+    }
+
     pub fn check(&self, flags: &[&str]) -> Output {
-        command(&self.arguments).args(flags).output().unwrap()
+        self.command().args(flags).output().unwrap()
     }
 
     /// The report for programs.
