@@ -12,6 +12,7 @@ mod class;
 mod docs;
 mod formats;
 mod mount;
+mod objects;
 mod phase_http;
 mod phase_in_trouble;
 mod provider;
