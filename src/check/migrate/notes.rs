@@ -2,6 +2,7 @@
 
 use super::resource::{Output, PhaseSecret, text};
 use crate::check::finding::shortened;
+use crate::check::secret_types;
 use crate::check::workloads::list;
 use crate::phase::host::DEFAULT_HOST;
 use crate::render::transformer::Transformer;
@@ -84,19 +85,24 @@ fn of_place(resource: &PhaseSecret<'_>, outputs: &[Output<'_>], notes: &mut Vec<
         let namespace = output.namespace.map(shortened);
         let shown = namespace.as_deref().unwrap_or("default");
         if output.namespace != resource.namespace() {
-            notes.push(format!(
-                "Secret {:?} is in another namespace: its class is in {shown:?} too, where the pod must be",
-                shortened(output.secret)
-            ));
+            push_once(
+                notes,
+                format!(
+                    "Secret {:?} is in another namespace: its class is in {shown:?} too, where the pod must be",
+                    shortened(output.secret)
+                ),
+            );
         }
         if output.namespace != token_namespace {
             let theirs = token_namespace.map_or_else(|| "default".to_owned(), shortened);
-            notes.push(format!(
-                "the token's Secret {token:?} is in namespace {theirs:?}: copy it to {shown:?}, a pod can name only its own"
-            ));
+            push_once(
+                notes,
+                format!(
+                    "the token's Secret {token:?} is in namespace {theirs:?}: copy it to {shown:?}, a pod can name only its own"
+                ),
+            );
         }
     }
-    notes.dedup();
 }
 
 fn of_secrets(outputs: &[Output<'_>], notes: &mut Vec<String>) {
@@ -104,6 +110,18 @@ fn of_secrets(outputs: &[Output<'_>], notes: &mut Vec<String>) {
         return;
     }
     notes.push("a Secret of secretObjects exists only while a pod mounts the class, holds only the keys that are listed, and needs the driver's syncSecret.enabled=true".to_owned());
+    for output in outputs {
+        let names = output.keys.iter().map(|key| output.names.name(key));
+        for name in names.filter(|name| !secret_types::takes(output.kind, name)) {
+            let note = format!(
+                "{:?} is not in Secret {:?}: the driver writes no key but tls.crt and tls.key into one of type {}; it stays a file",
+                shortened(&name),
+                shortened(output.secret),
+                output.kind
+            );
+            push_once(notes, note);
+        }
+    }
     if outputs
         .iter()
         .any(|output| output.kind == "kubernetes.io/tls")

@@ -1,6 +1,7 @@
 //! `check`, through the real binary.
 
 mod forms;
+mod migration;
 mod online;
 mod parameters;
 mod pods;
