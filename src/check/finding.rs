@@ -1,5 +1,7 @@
 //! What a rule finds.
 
+use std::collections::HashMap;
+
 use super::rule::{Rule, Severity};
 use crate::manifest::{self, Manifest};
 use crate::yaml::{Node, Place};
@@ -51,16 +53,16 @@ impl Findings {
     }
 
     pub(super) fn add(&mut self, rule: Rule, at: Place, message: impl Into<String>) {
-        self.push(rule, Some(at), message.into());
+        self.push(rule, Some(at), &message.into());
     }
 
-    pub(super) fn push(&mut self, rule: Rule, place: Option<Place>, message: String) {
+    pub(super) fn push(&mut self, rule: Rule, place: Option<Place>, message: &str) {
         self.found.push(Finding {
             rule,
             file: self.file.clone(),
             place,
             object: without_tokens(&self.object),
-            message: without_tokens(&message),
+            message: without_tokens(message),
         });
     }
 
@@ -87,9 +89,9 @@ impl Findings {
 
     /// Fields that repeat.
     pub(super) fn repeated(&mut self, node: &Node, of: &str) {
-        let fields = node.map().unwrap_or_default();
-        for (number, field) in fields.iter().enumerate() {
-            let earlier = fields[..number].iter().find(|other| other.key == field.key);
+        let mut seen = HashMap::new();
+        for field in node.map().unwrap_or_default() {
+            let earlier = seen.insert(field.key.as_str(), field);
             if let Some(earlier) = earlier {
                 let name = shortened(&field.key);
                 let line = earlier.at.line;

@@ -14,6 +14,8 @@ use crate::yaml::Place;
 pub(super) struct Reading {
     /// The class, when nothing is wrong with its parameters.
     pub(super) class: Option<Class>,
+    /// Paths of files that are made, or fail the mount.
+    pub(super) known: Vec<String>,
 }
 
 /// Reads the parameters as the provider does; every mistake is a finding.
@@ -23,7 +25,10 @@ pub(super) fn read(
     findings: &mut Findings,
 ) -> Reading {
     match Class::read(class.pairs(), hosts) {
-        Ok(class) => Reading { class: Some(class) },
+        Ok(class) => Reading {
+            known: known(&class),
+            class: Some(class),
+        },
         Err(mistakes) => {
             for mistake in mistakes {
                 let at = place(class, &mistake);
@@ -32,6 +37,11 @@ pub(super) fn read(
             Reading::default()
         }
     }
+}
+
+fn known(class: &Class) -> Vec<String> {
+    let objects = class.layout.objects.iter();
+    objects.filter_map(Object::known_path).collect()
 }
 
 /// Where in the file a mistake stands.
@@ -61,14 +71,6 @@ impl Reading {
             let objects = class.layout.objects.iter();
             objects.map(move |object| (object, filters.next()))
         })
-    }
-
-    /// Paths of files that are made, or fail the mount.
-    pub(super) fn known(&self) -> Vec<String> {
-        let objects = self.objects();
-        objects
-            .filter_map(|(object, _)| object.known_path())
-            .collect()
     }
 
     /// Whether files are made of whatever keys Phase has.

@@ -10,8 +10,9 @@ use secrecy::ExposeSecret;
 use tokio::task::spawn_blocking;
 
 use super::finding::{Finding, Findings, shortened};
+use super::offline::Checked;
 use super::rule::Rule;
-use super::{CheckArgs, Checked, Error, secret_objects};
+use super::{CheckArgs, Error, secret_objects};
 use crate::cause::Cause;
 use crate::class::Class;
 use crate::credential::{OwnTokenError, own_token};
@@ -80,7 +81,7 @@ fn is_known(finding: &Finding, before: &[Finding]) -> bool {
 fn token_is_wrong(error: &OwnTokenError, checked: &mut Checked<'_>) {
     let file = checked.files.first().map_or("", |file| file.name());
     let mut findings = Findings::named(file, "Phase token".to_owned());
-    findings.push(Rule::PhaseToken, None, error.to_string());
+    findings.push(Rule::PhaseToken, None, &error.to_string());
     let mut findings: Vec<Finding> = findings.into_vec();
     checked.findings.append(&mut findings);
 }

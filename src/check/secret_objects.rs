@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::finding::{Findings, hint, is_object_name, shortened};
 use super::language::Reading;
 use super::rule::Rule;
-use super::secret_types;
+use super::secret_types::{self, Keys};
 use super::workloads::list;
 use crate::manifest::ProviderClass;
 use crate::yaml::{Node, Place};
@@ -91,21 +91,16 @@ fn metadata(entry: &Node, path: &str, findings: &mut Findings) {
 }
 
 /// The keys of the Secret, with what each is made from.
-fn data<'a>(
-    entry: &'a Node,
-    path: &str,
-    reading: &Reading,
-    findings: &mut Findings,
-) -> Vec<(&'a str, Place)> {
+fn data<'a>(entry: &'a Node, path: &str, reading: &Reading, findings: &mut Findings) -> Keys<'a> {
     let path = format!("{path}.data");
     let node = entry.get("data").filter(|node| !node.is_null());
     let Some(items) = node.and_then(Node::list).filter(|items| !items.is_empty()) else {
         let at = node.map_or(entry.at, |node| node.at);
         let message = format!("{path} is missing: list objectName and key of each value");
         findings.add(Rule::MissingField, at, message);
-        return Vec::new();
+        return BTreeMap::new();
     };
-    let mut keys: Vec<(&str, Place)> = Vec::new();
+    let mut keys = BTreeMap::new();
     for (number, item) in items.iter().enumerate() {
         let path = format!("{path}[{number}]");
         if item.map().is_none() {
@@ -117,9 +112,7 @@ fn data<'a>(
             continue;
         }
         findings.fields(item, &DATA_FIELDS, &path);
-        if let Some(key) = key(item, &path, &keys, findings) {
-            keys.push(key);
-        }
+        keys.extend(key(item, &path, &keys, findings));
         object_name(item, &path, reading, findings);
     }
     keys
@@ -128,7 +121,7 @@ fn data<'a>(
 fn key<'a>(
     item: &'a Node,
     path: &str,
-    before: &[(&str, Place)],
+    before: &Keys<'_>,
     findings: &mut Findings,
 ) -> Option<(&'a str, Place)> {
     let path = format!("{path}.key");
@@ -141,7 +134,7 @@ fn key<'a>(
         );
         findings.add(Rule::SecretKey, at, message);
     }
-    if let Some((_, first)) = before.iter().find(|(other, _)| *other == key) {
+    if let Some(first) = before.get(key) {
         let message = format!(
             "{path} {shown:?} is also on line {}: one of them would be lost: give it another key",
             first.line
@@ -192,11 +185,10 @@ fn object_name(item: &Node, path: &str, reading: &Reading, findings: &mut Findin
         return;
     };
     let at = item.get("objectName").map_or(item.at, |node| node.at);
-    let known = reading.known();
-    let known: Vec<_> = known.iter().map(String::as_str).collect();
-    if reading.class.is_none() || known.contains(&name) {
+    if reading.class.is_none() || reading.known.iter().any(|known| known == name) {
         return;
     }
+    let known: Vec<_> = reading.known.iter().map(String::as_str).collect();
     let shown = shortened(name);
     if let Err(problem) = crate::render::check(name) {
         let message =

@@ -1,8 +1,13 @@
 //! Types of Secrets: what the API server demands of each, and the driver.
 
+use std::collections::BTreeMap;
+
 use super::finding::{Findings, shortened};
 use super::rule::Rule;
 use crate::yaml::{Node, Place};
+
+/// The keys of a Secret, and where they stand.
+pub(super) type Keys<'a> = BTreeMap<&'a str, Place>;
 
 /// A type with the keys of which it needs one of each row.
 struct Type {
@@ -66,7 +71,7 @@ pub(super) fn takes(kind: &str, key: &str) -> bool {
 }
 
 /// Every rule for the type of one entry with these keys.
-pub(super) fn check(entry: &Node, path: &str, keys: &[(&str, Place)], findings: &mut Findings) {
+pub(super) fn check(entry: &Node, path: &str, keys: &Keys<'_>, findings: &mut Findings) {
     let path = format!("{path}.type");
     let Some(name) = findings.text(entry, "type", &path) else {
         return;
@@ -76,7 +81,7 @@ pub(super) fn check(entry: &Node, path: &str, keys: &[(&str, Place)], findings: 
         return unknown(name, &path, at, findings);
     };
     for any_of in known.needs.iter().filter(|_| !keys.is_empty()) {
-        if !keys.iter().any(|(key, _)| any_of.contains(key)) {
+        if !any_of.iter().any(|key| keys.contains_key(key)) {
             let needed = any_of.join(" or ");
             let message = format!(
                 "{path} {name} needs the key {needed}: add an entry to data with key: {}",
@@ -97,7 +102,7 @@ pub(super) fn check(entry: &Node, path: &str, keys: &[(&str, Place)], findings: 
 }
 
 /// The driver reads PEM for these two, and refuses every other key.
-fn no_other_keys(keys: &[(&str, Place)], findings: &mut Findings) {
+fn no_other_keys(keys: &Keys<'_>, findings: &mut Findings) {
     for (key, at) in keys.iter().filter(|(key, _)| !TLS_KEYS.contains(key)) {
         let key = shortened(key);
         let message = format!(
