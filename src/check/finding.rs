@@ -9,6 +9,9 @@ use crate::yaml::{Node, Place};
 /// How every token of Phase begins.
 const TOKEN: &str = "pss_";
 
+/// Findings about one object; nobody reads more at once.
+const MOST: usize = 100;
+
 /// One thing to mend, or to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -57,6 +60,13 @@ impl Findings {
     }
 
     pub(super) fn push(&mut self, rule: Rule, place: Option<Place>, message: &str) {
+        if self.is_full() {
+            return;
+        }
+        let message = match self.found.len() + 1 {
+            MOST => "there are more mistakes than are shown: mend these first",
+            _ => message,
+        };
         self.found.push(Finding {
             rule,
             file: self.file.clone(),
@@ -64,6 +74,11 @@ impl Findings {
             object: without_tokens(&self.object),
             message: without_tokens(message),
         });
+    }
+
+    /// Whether looking for more is of no use.
+    pub(super) const fn is_full(&self) -> bool {
+        self.found.len() >= MOST
     }
 
     pub(super) fn into_object(self) -> String {
@@ -78,6 +93,9 @@ impl Findings {
     pub(super) fn fields(&mut self, node: &Node, known: &[&str], of: &str) {
         self.repeated(node, of);
         for field in node.map().unwrap_or_default() {
+            if self.is_full() {
+                return;
+            }
             if !known.contains(&field.key.as_str()) {
                 let name = shortened(&field.key);
                 let hint = hint(&field.key, known);

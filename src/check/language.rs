@@ -31,6 +31,9 @@ pub(super) fn read(
         },
         Err(mistakes) => {
             for mistake in mistakes {
+                if findings.is_full() {
+                    break;
+                }
                 let at = place(class, &mistake);
                 findings.add(Rule::Parameters, at, mistake.to_string_in_place());
             }

@@ -124,3 +124,84 @@ impl<'a> Checked<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::check::migrate;
+    use crate::check::report::Report;
+    use crate::phase::host::Host;
+
+    /// Something of everything that rules look at.
+    const WHOLE: &str = r#"
+apiVersion: secrets-store.csi.x-k8s.io/v1
+kind: SecretProviderClass
+metadata: {name: keys, namespace: shop}
+spec:
+  provider: phase
+  parameters:
+    phaseApp: "payments"
+    objects: |
+      - secretKey: é
+        objectName: tls/key
+      - {include: [DB_*], encoding: base64}
+  secretObjects:
+    - {secretName: web, type: kubernetes.io/tls, labels: {a: b}, data: [{objectName: tls/key, key: tls.key}]}
+---
+kind: List
+items:
+- kind: Secret
+  metadata: {name: t}
+  stringData: {token: CANARY}
+- kind: CronJob
+  metadata: {name: web}
+  spec: {jobTemplate: {spec: {template: {spec: {
+    containers: [{name: c, volumeMounts: [{name: s, subPath: a}], securityContext: {runAsUser: 5}}],
+    volumes: [{name: s, csi: {driver: secrets-store.csi.k8s.io, readOnly: true, nodePublishSecretRef: {name: t},
+      volumeAttributes: {secretProviderClass: keys, phaseAppEnv: x}}}]}}}}}
+---
+apiVersion: secrets.phase.dev/v1alpha1
+kind: PhaseSecret
+metadata: {name: p}
+spec:
+  phaseApp: payments
+  managedSecretReferences:
+    - {secretName: web, nameTransformer: camel, processors: {A_B: {type: base64, nameTransformer: x}}}
+"#;
+
+    fn look_at(text: &str) {
+        let Ok(file) = File::parse("x.yaml", text) else {
+            return;
+        };
+        let _ = migrate::migrate(&file);
+        let hosts = AllowedHosts::new(Host::default(), &["*"]).expect("is fine");
+        let files = [file];
+        let checked = Checked::offline(&files, &hosts);
+        let report = Report::new(&files, checked.findings, checked.summary);
+        for form in [report.human(true), report.json(), report.github()] {
+            assert!(!form.is_empty() || report.github().is_empty());
+        }
+    }
+
+    proptest! {
+        /// Whatever somebody types or cuts away, there is a report.
+        #[test]
+        fn no_manifest_ends_the_check(
+            from in 0..WHOLE.len(),
+            length in 0..60usize,
+            typed in prop_oneof![Just(""), Just("é"), Just("[a]"), Just("{}"), Just("\n"), Just("~"), Just("\t"), Just("|"), Just("*x")],
+        ) {
+            let mut from = from;
+            while !WHOLE.is_char_boundary(from) {
+                from -= 1;
+            }
+            let mut to = (from + length).min(WHOLE.len());
+            while !WHOLE.is_char_boundary(to) {
+                to -= 1;
+            }
+            look_at(&format!("{}{typed}{}", &WHOLE[..from], &WHOLE[to.max(from)..]));
+        }
+    }
+}

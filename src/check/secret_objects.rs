@@ -102,6 +102,9 @@ fn data<'a>(entry: &'a Node, path: &str, reading: &Reading, findings: &mut Findi
     };
     let mut keys = BTreeMap::new();
     for (number, item) in items.iter().enumerate() {
+        if findings.is_full() {
+            break;
+        }
         let path = format!("{path}[{number}]");
         if item.map().is_none() {
             let message = format!(
@@ -159,12 +162,15 @@ pub(super) fn found(class: &ProviderClass, files: &[String], findings: &mut Find
     let entries = class.secret_objects.as_ref().and_then(Node::list);
     let entries = entries.unwrap_or_default().iter();
     let items = entries.flat_map(|entry| list(entry, "data"));
+    let files: Vec<_> = files.iter().map(String::as_str).collect();
     for node in items.filter_map(|item| item.get("objectName")) {
         let name = node.text().unwrap_or_default().trim();
-        if files.iter().any(|file| file == name) {
+        if files.contains(&name) {
             continue;
         }
-        let files: Vec<_> = files.iter().map(String::as_str).collect();
+        if findings.is_full() {
+            break;
+        }
         let next = match crate::spelling::near(name, &files) {
             Some(meant) => format!("did you mean {meant:?}?"),
             None => "create the key in Phase, or mend the name".to_owned(),

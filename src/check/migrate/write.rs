@@ -10,7 +10,18 @@ pub(super) fn scalar(text: &str) -> String {
     if begins && text.chars().all(bare) && is_text(text) {
         return text.to_owned();
     }
-    serde_json::Value::from(text).to_string()
+    let json = serde_json::Value::from(text).to_string();
+    json.chars().map(escaped).collect()
+}
+
+/// What JSON leaves bare and YAML does not take, or takes for the end of a line.
+fn escaped(c: char) -> String {
+    let others = ['\u{2028}', '\u{2029}', '\u{feff}', '\u{fffe}', '\u{ffff}'];
+    if c.is_control() || others.contains(&c) {
+        format!("\\u{:04x}", u32::from(c))
+    } else {
+        c.into()
+    }
 }
 
 fn is_text(text: &str) -> bool {
@@ -56,6 +67,8 @@ mod tests {
             "{{x}}",
             "é",
             "\u{7f}",
+            "\u{85}\u{2028}\u{feff}",
+            "🔐",
         ] {
             let written = format!("x: {}\n", scalar(text));
             let documents = crate::yaml::documents(&written).expect("is YAML");

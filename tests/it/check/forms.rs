@@ -168,3 +168,23 @@ fn help_fits_one_screen_and_has_an_example() {
     assert!(help.lines().count() <= 40, "{help}");
     assert!(help.contains("phase-csi-provider check -f class.yaml"));
 }
+
+#[test]
+fn every_example_is_fine() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = root.join("daemonset/examples");
+    let mut arguments = vec!["check".to_owned(), "-o".to_owned(), "json".to_owned()];
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        arguments.extend(["-f".to_owned(), path.to_str().unwrap().to_owned()]);
+    }
+    assert!(arguments.len() > 5);
+    let output = command(&arguments).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["summary"]["errors"], 0, "{report}");
+    let rules = found(&report).into_iter().map(|(rule, ..)| rule);
+    assert!(
+        rules.into_iter().all(|rule| rule == "dynamic-object-name"),
+        "{report}"
+    );
+}
