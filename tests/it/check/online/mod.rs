@@ -215,6 +215,30 @@ async fn every_missing_key_is_told_at_once_beside_every_other_mistake_of_content
 }
 
 #[tokio::test]
+async fn a_missing_environment_hides_nothing_in_another() {
+    let phase = Phase::start().await;
+    let text = class(
+        "    objects: |\n      - secretKey: DB_HOSTS\n      - {secretKey: A, env: prod}\n      - {secretKey: B, env: Staging}\n      - {secretKey: C, env: test}\n",
+    );
+    let (found, code) = phase.found(&text).await;
+    let starts: Vec<_> = found
+        .iter()
+        .map(|(rule, line, text)| {
+            let words = text.splitn(5, ' ').take(4).collect::<Vec<_>>();
+            (rule.as_str(), *line, words.join(" "))
+        })
+        .collect();
+    let expected = [
+        (9, "objects[0]: secret \"DB_HOSTS\" not"),
+        (10, "environment \"prod\" not found"),
+        (11, "objects[2]: secret \"B\" not"),
+        (12, "environment \"test\" not found"),
+    ];
+    let expected = expected.map(|(line, text)| ("phase-not-found", line, text.to_owned()));
+    assert_eq!((starts, code), (expected.to_vec(), Some(1)));
+}
+
+#[tokio::test]
 async fn every_reference_that_does_not_resolve_is_told() {
     let phase = Phase::start().await;
     let broken = class("    phaseAppEnvPath: /broken\n");

@@ -3,10 +3,12 @@
 //! References are read in the way that keeps their text, so that one that fails
 //! hides no other mistake.
 
+mod place;
+mod size;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use prost::Message;
-use secrecy::ExposeSecret;
 use tokio::task::spawn_blocking;
 
 use super::finding::{Finding, Findings, shortened};
@@ -17,14 +19,14 @@ use crate::cause::Cause;
 use crate::class::Class;
 use crate::credential::{OwnTokenError, own_token};
 use crate::deadline::Deadline;
-use crate::manifest::{ProviderClass, place_in_file};
-use crate::phase::selection::{AppSelector, SelectionError};
+use crate::manifest::ProviderClass;
+use crate::phase::selection::SelectionError;
 use crate::phase::token::{Kind, Token};
-use crate::phase::{self, Answer, OnReferenceError, Phase};
-use crate::provider::grpc::{File as WireFile, MountResponse, ObjectVersion};
-use crate::render::{self, File, RenderError};
-use crate::yaml::{self, Place};
+use crate::phase::{self, Answer, OnReferenceError, Phase, Query};
+use crate::render::{self, File, Layout, RenderError};
 
+/// Environments that are asked for one by one.
+const MOST_ENVIRONMENTS: usize = 10;
 /// Longer than a mount may take; people wait, and see what is slow.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -50,6 +52,7 @@ pub(super) async fn check(args: &CheckArgs, checked: &mut Checked<'_>) -> Result
             read,
             limit: args.max_call_recv_msg_size,
             kind: token.kind(),
+            is_part: false,
         };
         let mut findings = Findings::about(file, &class.manifest);
         let (requests, files) = one.ask(&phase, &token, &mut findings).await;
@@ -92,6 +95,8 @@ struct One<'a> {
     read: Class,
     limit: usize,
     kind: Kind,
+    /// Whether it is a part of the class, of which no pod would get the files.
+    is_part: bool,
 }
 
 impl One<'_> {
@@ -102,78 +107,91 @@ impl One<'_> {
         token: &Token,
         findings: &mut Findings,
     ) -> (usize, Option<Vec<String>>) {
-        let mut query = self.read.query.clone();
-        query.on_reference_error = OnReferenceError::Warn;
-        let deadline = Deadline::after(LIMIT);
-        let answer = match phase.read(token, &query, deadline).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                let at = self.place_of(&error);
-                findings.add(rule(error.cause()), at, error.to_string());
-                return (1, None);
+        let environments = self.environments();
+        match self.fetch(phase, token).await {
+            Ok(answer) => self.judge(answer, findings).await,
+            Err(error) if is_of_environment(&error) && environments.len() > 1 => {
+                let requests = self.ask_each(environments, phase, token, findings).await;
+                (1 + requests, None)
             }
+            Err(error) => {
+                findings.add(
+                    rule(error.cause()),
+                    self.place_of(&error),
+                    error.to_string(),
+                );
+                (1, None)
+            }
+        }
+    }
+
+    /// Environment by environment: one that is missing hides nothing in another.
+    async fn ask_each(
+        &self,
+        environments: BTreeSet<&str>,
+        phase: &Phase,
+        token: &Token,
+        findings: &mut Findings,
+    ) -> usize {
+        let mut requests = 0;
+        for environment in environments.into_iter().take(MOST_ENVIRONMENTS) {
+            let part = self.only(environment);
+            requests += match part.fetch(phase, token).await {
+                Ok(answer) => part.judge(answer, findings).await.0,
+                Err(error) => {
+                    let at = part.place_of(&error);
+                    findings.add(rule(error.cause()), at, error.to_string());
+                    1
+                }
+            };
+        }
+        requests
+    }
+
+    fn environments(&self) -> BTreeSet<&str> {
+        let selections = self.read.query.selections.iter();
+        selections
+            .map(|selection| selection.environment.as_str())
+            .collect()
+    }
+
+    /// What of the class is in one environment.
+    fn only(&self, environment: &str) -> Self {
+        let Class { query, layout } = &self.read;
+        let pairs = query.selections.iter().zip(&layout.objects);
+        let kept = pairs.filter(|(selection, _)| selection.environment == environment);
+        let (selections, objects) = kept.map(|(a, b)| (a.clone(), b.clone())).unzip();
+        Self {
+            read: Class {
+                query: Query {
+                    selections,
+                    ..query.clone()
+                },
+                layout: Layout {
+                    objects,
+                    ..layout.clone()
+                },
+            },
+            is_part: true,
+            ..*self
+        }
+    }
+
+    async fn fetch(&self, phase: &Phase, token: &Token) -> Result<Answer, phase::Error> {
+        let query = Query {
+            on_reference_error: OnReferenceError::Warn,
+            ..self.read.query.clone()
         };
+        phase.read(token, &query, Deadline::after(LIMIT)).await
+    }
+
+    /// How many requests it took, and the paths of the files.
+    async fn judge(&self, answer: Answer, findings: &mut Findings) -> (usize, Option<Vec<String>>) {
         self.references(&answer, findings);
         let requests = 1 + answer.fetched;
         let files = self.files(answer, requests, findings).await;
         let paths = files.map(|files| files.into_iter().map(|file| file.path).collect());
         (requests, paths)
-    }
-
-    /// Where the class says what Phase refused.
-    fn place_of(&self, error: &phase::Error) -> Place {
-        let app = match self.read.query.app {
-            AppSelector::Id(_) => "phaseAppId",
-            AppSelector::Name(_) => "phaseApp",
-        };
-        match error {
-            phase::Error::Selection(
-                SelectionError::UnknownApp { .. }
-                | SelectionError::NoApps { .. }
-                | SelectionError::AmbiguousApp { .. },
-            ) => self.parameter(app),
-            phase::Error::Selection(_) => self.environment(error),
-            phase::Error::Client(_) if self.class.parameter("phaseHost").is_some() => {
-                self.parameter("phaseHost")
-            }
-            _ => self.class.at,
-        }
-    }
-
-    /// The environment may be the class's, or that of an object.
-    fn environment(&self, error: &phase::Error) -> Place {
-        let text = error.to_string();
-        let class = self.class.parameter("phaseAppEnv");
-        let named = |name: &str| text.contains(&format!("\"{name}\""));
-        if class.is_some_and(|class| named(class.text.trim())) {
-            return self.parameter("phaseAppEnv");
-        }
-        let selections = self.read.query.selections.iter();
-        let mut selections = selections.zip(&self.read.layout.objects);
-        let object = selections.find(|(selection, _)| named(&selection.environment));
-        let label = object.and_then(|(_, object)| object.label.as_deref());
-        label.map_or_else(|| self.class.parameters_at(), |label| self.object(label))
-    }
-
-    fn parameter(&self, name: &str) -> Place {
-        let parameter = self.class.parameter(name);
-        parameter.map_or_else(|| self.class.parameters_at(), |found| found.node.at)
-    }
-
-    /// Where an entry of `objects` stands, by its label: `objects[2]`.
-    fn object(&self, label: &str) -> Place {
-        let begin = self.parameter("objects");
-        let number = label
-            .strip_prefix("objects[")
-            .and_then(|rest| rest.strip_suffix(']'));
-        let entry = || {
-            let parameter = self.class.parameter("objects")?;
-            let documents = yaml::documents(&parameter.text).ok()?;
-            let entries = documents.first()?.list()?;
-            let entry = entries.get(number?.parse::<usize>().ok()?)?;
-            Some(place_in_file(parameter, entry.at))
-        };
-        entry().unwrap_or(begin)
     }
 
     fn references(&self, answer: &Answer, findings: &mut Findings) {
@@ -207,7 +225,7 @@ impl One<'_> {
             // A panic in our code: let it end the command.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        let size = size(&files);
+        let size = size::size(&files);
         if size > self.limit {
             let message = format!(
                 "the answer has {size} bytes, and the driver takes {}: select fewer secrets, make two classes, or raise --max-call-recv-msg-size of the driver",
@@ -219,7 +237,7 @@ impl One<'_> {
             1 => "1 file".to_owned(),
             count => format!("{count} files"),
         };
-        if !is_refused && size <= self.limit {
+        if !is_refused && !self.is_part && size <= self.limit {
             let note = format!("{count} in {size} bytes {note}");
             findings.add(Rule::Online, self.class.at, note);
         }
@@ -266,6 +284,14 @@ impl One<'_> {
     }
 }
 
+const fn is_of_environment(error: &phase::Error) -> bool {
+    use SelectionError::{AmbiguousEnvironment, UnknownEnvironment};
+    matches!(
+        error,
+        phase::Error::Selection(AmbiguousEnvironment { .. } | UnknownEnvironment { .. })
+    )
+}
+
 const fn rule(cause: Cause) -> Rule {
     match cause {
         Cause::Forbidden => Rule::PhaseForbidden,
@@ -279,73 +305,5 @@ const fn rule(cause: Cause) -> Rule {
         | Cause::RateLimited
         | Cause::Stopping
         | Cause::Unreachable => Rule::PhaseUnreachable,
-    }
-}
-
-/// The bytes of the answer that the driver would get, without making it: the
-/// files' contents stay where they are.
-fn size(files: &[File]) -> usize {
-    let versions = files.iter().map(|file| ObjectVersion {
-        id: file.path.clone(),
-        version: file.version.clone(),
-    });
-    let frame = MountResponse {
-        object_version: versions.collect(),
-        error: None,
-        files: Vec::new(),
-    };
-    frame.encoded_len() + files.iter().map(encoded).sum::<usize>()
-}
-
-/// One file in an answer: its own length stands before it.
-fn encoded(file: &File) -> usize {
-    let message = WireFile {
-        path: file.path.clone(),
-        mode: i32::try_from(file.mode).unwrap_or_default(),
-        contents: Vec::new(),
-    };
-    let contents = match file.contents.expose_secret().len() {
-        0 => 0,
-        length => 1 + prost::length_delimiter_len(length) + length,
-    };
-    let length = message.encoded_len() + contents;
-    1 + prost::length_delimiter_len(length) + length
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_those_of_the_encoded_answer() {
-        for length in [0, 1, 127, 128, 20_000] {
-            let file = |path: &str| File {
-                path: path.to_owned(),
-                mode: 0o644,
-                contents: vec![7; length].into(),
-                version: "v".repeat(43),
-                origin: None,
-            };
-            let files = [file("A"), file(&"b".repeat(200))];
-            let whole = MountResponse {
-                object_version: files
-                    .iter()
-                    .map(|file| ObjectVersion {
-                        id: file.path.clone(),
-                        version: file.version.clone(),
-                    })
-                    .collect(),
-                error: None,
-                files: files
-                    .iter()
-                    .map(|file| WireFile {
-                        path: file.path.clone(),
-                        mode: 0o644,
-                        contents: file.contents.expose_secret().to_vec(),
-                    })
-                    .collect(),
-            };
-            assert_eq!(size(&files), whole.encoded_len(), "{length}");
-        }
     }
 }
