@@ -82,6 +82,7 @@ fn no_form_shows_what_may_be_secret() {
         "    phaseAppEnvTag: {token}\n    recursive: 1\n"
     )));
     texts.push(class(&format!("    {token}: x\n")));
+    texts.push(class("").replace("name: keys", &format!("name: \"{token}\"")));
     texts.push(class(&format!(
         "  secretObjects: [{{secretName: \"{token}\"}}]\n"
     )));

@@ -143,6 +143,18 @@ fn contents() -> Vec<Case> {
         ),
         case(
             "secret-key",
+            entry("    - {secretName: web, type: Opaque, data: [{objectName: A, key: ..a}]}\n"),
+            9,
+            "secretObjects[0].data[0].key \"..a\" is no key of a Secret: use letters, digits, -, _ and ., at most 253",
+        ),
+        case(
+            "secret-key",
+            entry("    - {secretName: web, type: Opaque, data: [{objectName: A, key: .}]}\n"),
+            9,
+            "secretObjects[0].data[0].key \".\" is no key of a Secret: use letters, digits, -, _ and ., at most 253",
+        ),
+        case(
+            "secret-key",
             entry(
                 "    - {secretName: web, type: Opaque, data: [{objectName: A, key: a}, {objectName: B, key: a}]}\n",
             ),

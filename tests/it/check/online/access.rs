@@ -78,6 +78,23 @@ async fn a_token_is_never_sent_to_a_host_that_only_the_class_names() {
 }
 
 #[tokio::test]
+async fn without_flags_the_class_alone_decides_no_host_either() {
+    let phase = Phase::start().await;
+    let files = Files::of(&[&class("    phaseHost: https://elsewhere.invalid\n")]);
+    let mut command = files.command();
+    command
+        .args(["--online", "-o", "json"])
+        .env("PHASE_SERVICE_TOKEN", phase.token("all"));
+    let output = tokio::task::spawn_blocking(move || (command.output().unwrap(), files).0);
+    let output = output.await.unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap();
+    let found = found(&report);
+    assert_eq!((found[0].0.as_str(), found[0].1), ("parameters", 8));
+    assert_eq!(report["summary"]["requests"], 0);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test]
 async fn the_token_comes_from_a_file_or_standard_input_too() {
     let phase = Phase::start().await;
     let files = Files::of(&[&class("")]);
