@@ -22,8 +22,30 @@ pub fn completions(mut program: Command, shell: Shell, out: &mut impl Write) -> 
 ///
 /// # Errors
 /// When `out` does not take it.
-pub fn page(mut program: Command, command: Option<&str>, out: &mut impl Write) -> io::Result<()> {
+pub fn page(program: Command, command: Option<&str>, out: &mut impl Write) -> io::Result<()> {
+    let mut program = program.disable_help_subcommand(true);
     program.build();
+    let version = program.get_version().unwrap_or_default();
+    let source = format!("{} {version}", program.get_name());
     let found = command.and_then(|name| program.find_subcommand(name).cloned());
-    Man::new(found.unwrap_or(program)).render(out)
+    let mut page = Vec::new();
+    let man = Man::new(found.unwrap_or(program)).source(source);
+    man.render(&mut page)?;
+    out.write_all(with_examples(&String::from_utf8_lossy(&page)).as_bytes())
+}
+
+/// The generator knows no better name for the last words of a help text, and
+/// would fill their lines into one.
+fn with_examples(page: &str) -> String {
+    let Some((before, rest)) = page.split_once(".SH EXTRA\n") else {
+        return page.to_owned();
+    };
+    let (examples, after) = match rest.find(".SH ") {
+        Some(next) => rest.split_at(next),
+        None => (rest, ""),
+    };
+    let examples = examples.trim_end().replace('\n', "\n.br\n");
+    // Formatters of the old school read bytes.
+    let examples = examples.replace('…', "\\[u2026]");
+    format!("{before}.SH EXAMPLES\n{examples}\n{after}")
 }

@@ -29,7 +29,10 @@ fn write(out: &mut WipedBuffer, rendered: &[Rendered], args: &RenderArgs) -> io:
         let bytes: usize = one.files.iter().map(size).sum();
         let files = counted(one.files.len(), "file");
         let (label, app) = (&one.label, shown(&one.app));
-        writeln!(out, "SecretProviderClass {label}: {files} of app {app}, {bytes} bytes\n")?;
+        writeln!(
+            out,
+            "SecretProviderClass {label}: {files} of app {app}, {bytes} bytes\n"
+        )?;
         table(out, &one.files)?;
         if args.show_values {
             values(out, &one.files)?;
@@ -50,7 +53,11 @@ fn table(out: &mut WipedBuffer, files: &[File]) -> io::Result<()> {
     let widths: [usize; 6] = std::array::from_fn(width);
     line(out, HEAD, &widths)?;
     for row in &rows {
-        line(out, std::array::from_fn(|column| row[column].as_str()), &widths)?;
+        line(
+            out,
+            std::array::from_fn(|column| row[column].as_str()),
+            &widths,
+        )?;
     }
     Ok(())
 }
@@ -95,7 +102,11 @@ fn from(origin: &Origin) -> String {
     };
     let folders = folders.into_iter().take(FOLDERS);
     let folders: Vec<_> = folders.map(|folder| shown(folder.as_str())).collect();
-    let text = format!("{what} of {} {}{more}", shown(&origin.environment), folders.join(", "));
+    let text = format!(
+        "{what} of {} {}{more}",
+        shown(&origin.environment),
+        folders.join(", ")
+    );
     text.trim_end().to_owned()
 }
 
@@ -104,7 +115,11 @@ fn values(out: &mut WipedBuffer, files: &[File]) -> io::Result<()> {
         let path = shown(&file.path);
         match Printed::of(file.contents.expose_secret()) {
             Printed::Text(text) => {
-                let note = if text.ends_with('\n') { "" } else { " (no new line at its end)" };
+                let note = if text.ends_with('\n') {
+                    ""
+                } else {
+                    " (no new line at its end)"
+                };
                 writeln!(out, "\n==> {path}{note} <==")?;
                 out.write_all(text.as_bytes())?;
                 if !text.ends_with('\n') {

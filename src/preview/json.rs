@@ -54,7 +54,9 @@ pub(super) fn report(rendered: &[Rendered], args: &RenderArgs) -> Report {
         .collect();
     let classes = rendered.iter().zip(&contents);
     let document = Document {
-        classes: classes.map(|(one, contents)| class(one, contents)).collect(),
+        classes: classes
+            .map(|(one, contents)| class(one, contents))
+            .collect(),
     };
     let mut out = buffer();
     serde_json::to_writer_pretty(&mut out, &document)?;
@@ -74,7 +76,9 @@ fn class<'a>(one: &'a Rendered, contents: &'a [Option<Printed<'a>>]) -> Class<'a
         name: &one.name,
         namespace: one.namespace.as_deref(),
         app: &one.app,
-        files: files.map(|(file, content)| item(file, content.as_ref())).collect(),
+        files: files
+            .map(|(file, content)| item(file, content.as_ref()))
+            .collect(),
         warnings: &one.warnings,
     }
 }

@@ -13,6 +13,7 @@ mod formats;
 mod mount;
 mod phase_http;
 mod phase_in_trouble;
+mod preview;
 mod provider;
 mod render;
 mod replay;

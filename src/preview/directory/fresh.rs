@@ -105,8 +105,7 @@ impl<'a> Fresh<'a> {
 impl Drop for Fresh<'_> {
     fn drop(&mut self) {
         if !self.placed {
-            let _ = self.listing.clear(&self.directory);
-            let _ = unlinkat(self.parent, &self.name, AtFlags::REMOVEDIR);
+            remove_cleared(self.parent, &self.name, &self.listing, &self.directory);
         }
     }
 }
@@ -136,7 +135,14 @@ fn remove(parent: &OwnedFd, name: &str) {
     }
     // Without a whole list nothing was written but its beginning.
     let listing = Listing::read(&directory).unwrap_or_default();
-    if listing.stranger(&directory) == Ok(None) && listing.clear(&directory).is_ok() {
+    if listing.stranger(&directory) == Ok(None) {
+        remove_cleared(parent, name, &listing, &directory);
+    }
+}
+
+/// What cannot be removed now is left for the next one.
+fn remove_cleared(parent: &OwnedFd, name: &str, listing: &Listing, directory: &OwnedFd) {
+    if listing.clear(directory) {
         let _ = unlinkat(parent, name, AtFlags::REMOVEDIR);
     }
 }

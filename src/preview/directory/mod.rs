@@ -86,7 +86,9 @@ pub enum DirectoryError {
         shown: PathBuf,
     },
     /// The directory that it would stand in.
-    #[error("--out {shown}: the directory that it would stand in cannot be opened: {error}: create it first")]
+    #[error(
+        "--out {shown}: the directory that it would stand in cannot be opened: {error}: create it first"
+    )]
     Parent {
         /// The directory.
         shown: PathBuf,
@@ -94,7 +96,9 @@ pub enum DirectoryError {
         error: io::Error,
     },
     /// A file that render needs itself.
-    #[error("--out {shown}: the class makes a file {MARKER:?}, whose name render needs there: give it another objectName")]
+    #[error(
+        "--out {shown}: the class makes a file {MARKER:?}, whose name render needs there: give it another objectName"
+    )]
     Reserved {
         /// The directory.
         shown: PathBuf,
@@ -106,7 +110,9 @@ pub enum DirectoryError {
         shown: PathBuf,
     },
     /// The file system has no such step.
-    #[error("--out {shown}: its file system cannot exchange two directories in one step: remove it first")]
+    #[error(
+        "--out {shown}: its file system cannot exchange two directories in one step: remove it first"
+    )]
     Unexchangeable {
         /// The directory.
         shown: PathBuf,
