@@ -14,8 +14,19 @@ pub fn completions(mut program: Command, shell: Shell, out: &mut impl Write) -> 
     let name = program.get_name().to_owned();
     // The generator panics where it cannot write; memory always takes it.
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut program, name, &mut script);
-    out.write_all(&script)
+    clap_complete::generate(shell, &mut program, &name, &mut script);
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Bash {
+        script = with_one_name(&script, &name);
+    }
+    out.write_all(script.as_bytes())
+}
+
+/// clap_complete 4.6 spells the dashes of a program's name in two ways, so that its
+/// script never comes to what it knows of the commands.
+fn with_one_name(script: &str, name: &str) -> String {
+    let other = name.replace('-', "__subcmd__");
+    script.replace(&other, &name.replace('-', "__"))
 }
 
 /// Writes the manual page of the program, or of one of its commands.

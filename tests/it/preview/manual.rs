@@ -41,7 +41,7 @@ async fn completions_know_every_command_and_flag() {
 async fn bash_takes_its_completions() {
     let script = out(&["completions", "bash"]).await;
     let complete = format!(
-        "{script}\nCOMP_WORDS=(phase-csi-provider render --show)\nCOMP_CWORD=2\n_phase-csi-provider phase-csi-provider --show render\necho \"${{COMPREPLY[@]}}\""
+        "{script}\nCOMP_WORDS=(phase-csi-provider render --show)\nCOMP_CWORD=2\n_phase__csi__provider phase-csi-provider --show render\necho \"${{COMPREPLY[@]}}\""
     );
     let mut bash = tokio::process::Command::new("bash");
     bash.arg("-s").env_clear().kill_on_drop(true);

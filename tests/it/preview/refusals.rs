@@ -40,8 +40,8 @@ async fn every_mistake_of_every_class_has_its_line() {
             "10:16: SecretProviderClass shop/keys: phaseAppEnv: nothing stands where a text belongs: give it a text, or remove it",
             "11:11: SecretProviderClass shop/keys: tags: a list stands where a text belongs: write it as a text: \"|\" after the name",
             "14:19: SecretProviderClass shop/keys: objects[0].encoding: encoding \"hexx\" is not one of \"utf-8\", \"base64\", \"hex\": did you mean \"hex\"?",
-            "17:18: SecretProviderClass shop/No_Name: metadata.name \"No_Name\" is not a name: use lower-case letters, digits, \"-\" and \".\"",
-            "22:16: SecretProviderClass shop/No_Name: phaseHost: host http://x.test is not allowed on this node: ask the cluster admin to add --allowed-host http://x.test",
+            "18:18: SecretProviderClass shop/No_Name: metadata.name \"No_Name\" is not a name: use lower-case letters, digits, \"-\" and \".\"",
+            "23:16: SecretProviderClass shop/No_Name: phaseHost: host http://x.test is not allowed on this node: ask the cluster admin to add --allowed-host http://x.test",
         ]
         .map(|line| format!("{begin}{line}"))
     );
