@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, options};
+use granit_parser::{
+    ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, options,
+};
 
 /// Where something stands in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +84,11 @@ pub struct YamlError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum YamlProblem {
+    /// An alias of no anchor: most often a text that begins with `*`.
+    #[error(
+        "* begins an alias, and this one names nothing: put a text that begins with * in quotes"
+    )]
+    Alias,
     /// An alias within what it stands for.
     #[error("an alias leads back to itself: write the value out")]
     Circle,
@@ -316,7 +323,10 @@ fn place(mark: &Marker) -> Place {
 fn syntax(error: &ScanError) -> YamlError {
     YamlError {
         at: place(error.marker()),
-        problem: YamlProblem::Syntax(error.info()),
+        problem: match error.kind() {
+            ErrorKind::UnknownAnchor => YamlProblem::Alias,
+            _ => YamlProblem::Syntax(error.info()),
+        },
     }
 }
 

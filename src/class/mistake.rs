@@ -111,9 +111,7 @@ pub enum Problem {
         name: String,
     },
     /// A path that the driver does not accept.
-    #[error(
-        "{name} {text:?} cannot be a file: {problem}: choose a relative path such as \"db/password\""
-    )]
+    #[error("{name} {text:?} cannot be a file: {problem}: {}", other_name(.name))]
     Path {
         /// Which field.
         name: &'static str,
@@ -241,4 +239,12 @@ fn hint(meant: Option<&str>) -> String {
 
 fn meant_too(meant: Option<&str>) -> String {
     meant.map_or_else(String::new, |meant| format!(": did you mean \"{meant}\"?"))
+}
+
+fn other_name(field: &str) -> &'static str {
+    match field {
+        "secretKey" => "add objectName",
+        "asName" => "choose a name such as \"password\"",
+        _ => "choose a relative path such as \"db/password\"",
+    }
 }

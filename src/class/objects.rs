@@ -151,6 +151,12 @@ fn entry(
     let optional = fields.switch("optional").unwrap_or(false);
     let mode = permission(&mut fields).unwrap_or(defaults.mode);
     let shape = shape(&mut fields, &selection.filter.keys);
+    if let Some(Shape::One {
+        key, path: None, ..
+    }) = &shape
+    {
+        file_of_key(&mut fields, key, &defaults.rules);
+    }
     if mistakes.len() > before {
         return None;
     }
@@ -302,6 +308,23 @@ fn shape(fields: &mut Fields<'_>, keys: &Keys) -> Option<Shape> {
         });
     }
     Some(Shape::Each)
+}
+
+/// A key without `objectName` names its file itself.
+fn file_of_key(fields: &mut Fields<'_>, key: &str, rules: &NameRules) {
+    if let Err(problem) = file_name(&rules.name(key)) {
+        let (name, text) = ("secretKey", shortened(key));
+        let at = fields.text(name).map_or_else(|| fields.at(), |key| key.at);
+        fields.wrong_at(
+            name,
+            at,
+            Problem::Path {
+                name,
+                text,
+                problem,
+            },
+        );
+    }
 }
 
 fn path(fields: &mut Fields<'_>, Text { text, at }: Text<'_>) -> Option<String> {

@@ -8,7 +8,7 @@ use super::objects::{file_name, not_yaml};
 use crate::render::Processor;
 use crate::render::encoding::Encoding;
 use crate::render::transformer::Transformer;
-use crate::yaml::{self, Field, Node};
+use crate::yaml::{self, Field, Node, Place};
 
 const PROCESSORS: &str = "processors";
 const FIELDS: [&str; 3] = ["asName", "nameTransformer", "type"];
@@ -38,7 +38,9 @@ pub(super) fn processors(text: &str, mistakes: &mut Vec<Mistake>) -> BTreeMap<St
                 expected,
                 remedy,
             };
-            mistakes.push(Mistake::new(PROCESSORS, problem));
+            let mut mistake = Mistake::new(PROCESSORS, problem);
+            mistake.place.at = Some(Place { line: 1, column: 1 });
+            mistakes.push(mistake);
             return BTreeMap::new();
         }
     };

@@ -11,6 +11,7 @@ mod class;
 mod docs;
 mod formats;
 mod mount;
+mod objects;
 mod phase_http;
 mod phase_in_trouble;
 mod preview;

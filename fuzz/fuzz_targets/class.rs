@@ -1,0 +1,67 @@
+//! A class is read or refused with places inside its text; what is read can be rendered.
+#![no_main]
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use phase_csi_provider::class::Class;
+use phase_csi_provider::phase::allowed::AllowedHosts;
+use phase_csi_provider::phase::environment::Secret;
+use phase_csi_provider::phase::host::Host;
+use phase_csi_provider::phase::{Answer, Selected};
+use phase_csi_provider::render;
+use secrecy::SecretString;
+
+fuzz_target!(|parts: (&str, &str, &str)| {
+    let (objects, processors, value) = parts;
+    let hosts = AllowedHosts::new(Host::default(), &[] as &[&str]).expect("no hosts are wrong");
+    let parameters = [
+        ("phaseApp", "a"),
+        ("objects", objects),
+        ("processors", processors),
+    ];
+    match Class::read(parameters, &hosts) {
+        Err(mistakes) => {
+            assert!(!mistakes.is_empty());
+            for mistake in mistakes {
+                assert!(!mistake.to_string().is_empty());
+                if let Some(at) = mistake.place.at {
+                    let text = if mistake.place.parameter == "objects" {
+                        objects
+                    } else {
+                        processors
+                    };
+                    assert!(at.line >= 1 && at.line <= text.lines().count() + 1);
+                }
+            }
+        }
+        Ok(class) => {
+            assert_eq!(class.query.selections.len(), class.layout.objects.len());
+            drop(render::files(&answer(&class, value), &class.layout));
+        }
+    }
+});
+
+/// Every selection takes two secrets of this value.
+fn answer(class: &Class, value: &str) -> Answer {
+    let selected = class.query.selections.iter().map(|selection| Selected {
+        environment: "Production".to_owned(),
+        secrets: ["A", "B_C"]
+            .map(|key| {
+                Arc::new(Secret {
+                    key: key.to_owned(),
+                    folder: selection.filter.folder.clone(),
+                    value: SecretString::from(value),
+                    references: 0,
+                })
+            })
+            .into(),
+    });
+    Answer {
+        app: "a".to_owned(),
+        selected: selected.collect(),
+        warnings: Vec::new(),
+        fetched: 1,
+        version_key: [1; 32].into(),
+    }
+}
