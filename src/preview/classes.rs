@@ -1,5 +1,7 @@
 //! Which classes of the files are wanted, and what of them is wrong.
 
+use std::collections::HashSet;
+
 use crate::class::{Class, Mistake, Problem};
 use crate::console::ConsoleArgs;
 use crate::manifest::{File, Parameter, ProviderClass, STANDARD_INPUT, Scalar, place_in_file};
@@ -121,7 +123,10 @@ const SHOWN: usize = 8;
 
 fn of(file: &File, class: &ProviderClass, console: &ConsoleArgs) -> Result<Wanted, Vec<Error>> {
     let hosts = console.hosts(class).map_err(|error| vec![error.into()])?;
-    let mut mistakes: Vec<_> = kinds(class).chain(unnamed(class)).collect();
+    let mut mistakes: Vec<_> = kinds(class)
+        .chain(twice(class))
+        .chain(unnamed(class))
+        .collect();
     let read = Class::read(class.pairs(), &hosts);
     if let Err(found) = &read {
         let located = |mistake: &Mistake| (place(class, mistake), mistake.to_string_in_place());
@@ -169,6 +174,20 @@ fn kinds(class: &ProviderClass) -> impl Iterator<Item = (Place, String)> {
         let name = &parameter.name;
         let text = format!("{name}: {found} stands where a text belongs: {remedy}");
         Some((parameter.node.at, text))
+    })
+}
+
+/// Parameters of one name: kubectl refuses them.
+fn twice(class: &ProviderClass) -> impl Iterator<Item = (Place, String)> {
+    let mut seen = HashSet::new();
+    let again = class
+        .parameters
+        .iter()
+        .filter(move |parameter| !seen.insert(&parameter.name));
+    again.map(|parameter| {
+        let name = super::shown(&parameter.name);
+        let text = format!("{name} stands here twice: remove one");
+        (parameter.name_at, text)
     })
 }
 

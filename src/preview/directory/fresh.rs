@@ -85,7 +85,9 @@ impl<'a> Fresh<'a> {
 
     /// Removes what stood there before; nothing of it is needed any more.
     pub(super) fn remove_old(self) {
-        remove(self.parent, &self.name);
+        if let Ok(old) = open(self.parent, self.name.as_ref()) {
+            remove(self.parent, &self.name, &old);
+        }
     }
 
     fn file(&self, path: &str) -> Result<File, Errno> {
@@ -118,25 +120,23 @@ pub(super) fn sweep(parent: &OwnedFd) {
     for entry in entries.flatten() {
         if let Ok(name) = entry.file_name().to_str()
             && name.starts_with(HIDDEN)
+            && let Ok(directory) = open(parent, name.as_ref())
+            && flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok()
         {
-            remove(parent, name);
+            remove(parent, name, &directory);
         }
     }
 }
 
-/// Removes a hidden directory that is ours and in nobody's use; anything else
-/// stays as it is.
-fn remove(parent: &OwnedFd, name: &str) {
-    let Ok(directory) = open(parent, name.as_ref()) else {
-        return;
-    };
-    if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() || !is_own(&directory) {
+/// Removes a hidden directory that is ours; anything else stays as it is.
+fn remove(parent: &OwnedFd, name: &str, directory: &OwnedFd) {
+    if !is_own(directory) {
         return;
     }
     // Without a whole list nothing was written but its beginning.
-    let listing = Listing::read(&directory).unwrap_or_default();
-    if listing.stranger(&directory) == Ok(None) {
-        remove_cleared(parent, name, &listing, &directory);
+    let listing = Listing::read(directory).unwrap_or_default();
+    if listing.stranger(directory) == Ok(None) {
+        remove_cleared(parent, name, &listing, directory);
     }
 }
 

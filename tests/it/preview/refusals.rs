@@ -25,7 +25,7 @@ async fn every_mistake_of_every_class_has_its_line() {
     let scene = Scene::of(one()).await;
     let first = class(
         "keys",
-        "phaseAp: a\nrecursive: true\nfilePermission: 0644\nphaseAppEnv:\ntags: [a]\nobjects: |\n  - secretKey: KEY\n    encoding: hexx",
+        "phaseAp: a\nrecursive: true\nrecursive: \"true\"\nfilePermission: 0644\nphaseAppEnv:\ntags: [a]\nobjects: |\n  - secretKey: KEY\n    encoding: hexx",
     );
     let second = class("No_Name", "phaseApp: a\nphaseHost: http://x.test");
     let errors = errors(&scene, &(first + "---\n" + &second), 1).await;
@@ -36,12 +36,13 @@ async fn every_mistake_of_every_class_has_its_line() {
             "3:18: SecretProviderClass shop/keys: phaseApp is missing: name the app, or give its id as phaseAppId",
             "7:5: SecretProviderClass shop/keys: unknown parameter \"phaseAp\": did you mean \"phaseApp\"?",
             "8:16: SecretProviderClass shop/keys: recursive: true or false stands where a text belongs: put it into quotes",
-            "9:21: SecretProviderClass shop/keys: filePermission: a number stands where a text belongs: put it into quotes",
-            "10:16: SecretProviderClass shop/keys: phaseAppEnv: nothing stands where a text belongs: give it a text, or remove it",
-            "11:11: SecretProviderClass shop/keys: tags: a list stands where a text belongs: write it as a text: \"|\" after the name",
-            "14:19: SecretProviderClass shop/keys: objects[0].encoding: encoding \"hexx\" is not one of \"utf-8\", \"base64\", \"hex\": did you mean \"hex\"?",
-            "18:18: SecretProviderClass shop/No_Name: metadata.name \"No_Name\" is not a name: use lower-case letters, digits, \"-\" and \".\"",
-            "23:16: SecretProviderClass shop/No_Name: phaseHost: host http://x.test is not allowed on this node: ask the cluster admin to add --allowed-host http://x.test",
+            "9:5: SecretProviderClass shop/keys: recursive stands here twice: remove one",
+            "10:21: SecretProviderClass shop/keys: filePermission: a number stands where a text belongs: put it into quotes",
+            "11:16: SecretProviderClass shop/keys: phaseAppEnv: nothing stands where a text belongs: give it a text, or remove it",
+            "12:11: SecretProviderClass shop/keys: tags: a list stands where a text belongs: write it as a text: \"|\" after the name",
+            "15:19: SecretProviderClass shop/keys: objects[0].encoding: encoding \"hexx\" is not one of \"utf-8\", \"base64\", \"hex\": did you mean \"hex\"?",
+            "19:18: SecretProviderClass shop/No_Name: metadata.name \"No_Name\" is not a name: use lower-case letters, digits, \"-\" and \".\"",
+            "24:16: SecretProviderClass shop/No_Name: phaseHost: host http://x.test is not allowed on this node: ask the cluster admin to add --allowed-host http://x.test",
         ]
         .map(|line| format!("{begin}{line}"))
     );
