@@ -171,6 +171,9 @@ fn what_render_did_not_write_is_refused() {
     fs::create_dir(&only_marker).unwrap();
     fs::write(only_marker.join(MARKER), "x").unwrap();
     assert!(refused(&only_marker).contains(MARKER));
+    let escaping = r#"{"writtenBy":"phase-csi-provider render","files":["../file"]}"#;
+    fs::write(only_marker.join(MARKER), escaping).unwrap();
+    assert!(refused(&only_marker).contains(MARKER));
     let link = parent.path().join("link");
     symlink(&out, &link).unwrap();
     assert_eq!(

@@ -242,3 +242,33 @@ async fn one_wrong_class_of_two_is_named_and_nothing_is_written() {
     assert!(ran.failed(1)[0].starts_with("error: SecretProviderClass shop/bad: app \"b\""));
     assert!(!std::path::Path::new(&out).exists());
 }
+
+#[tokio::test]
+async fn an_unreachable_phase_is_said_once_and_a_mistake_counts_more() {
+    let scene = Scene::of(one()).await;
+    let away = "http://127.0.0.1:1";
+    let at = |name: &str, host: &str, app: &str| {
+        class(name, &format!("phaseApp: {app}\nphaseHost: {host}")) + "---\n"
+    };
+    let here = scene.emulator.url();
+    let render = async |classes: &[String]| {
+        let file = scene.file("class.yaml", &classes.concat());
+        let hosts = ["--allowed-host", away, "--deadline", "1s"];
+        scene.render(&[&["-f", &file], &hosts[..]].concat()).await
+    };
+    let ran = render(&[
+        at("one", away, "a"),
+        at("two", away, "a"),
+        at("three", &here, "b"),
+    ])
+    .await;
+    let [line] = ran.failed(3)[..] else {
+        panic!("{ran:?}");
+    };
+    assert!(
+        line.starts_with("error: SecretProviderClass shop/one: "),
+        "{line}"
+    );
+    let ran = render(&[at("one", &here, "b"), at("two", away, "a")]).await;
+    assert_eq!(ran.failed(1).len(), 2, "{ran:?}");
+}

@@ -25,6 +25,14 @@ async fn files_that_cannot_be_read_are_all_named() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_read_counts_more_than_one_that_is_wrong() {
+    let scene = Scene::of(json!([])).await;
+    let wrong = scene.file("wrong.yaml", "a: [1\n");
+    let ran = scene.render(&["-f", &wrong, "-f", "/nowhere"]).await;
+    assert_eq!(ran.failed(2).len(), 2, "{ran:?}");
+}
+
+#[tokio::test]
 async fn standard_input_is_read_once() {
     let scene = Scene::of(json!([])).await;
     let begin = "error: standard input can be read once, and";
