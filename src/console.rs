@@ -21,7 +21,7 @@ pub struct ConsoleArgs {
     )]
     pub phase_host: Option<Host>,
 
-    /// Further console URL that a class may name, as the node's; repeatable
+    /// Further console URL that a class may name, repeatable
     #[arg(
         long,
         env = "PHASE_CSI_ALLOWED_HOST",

@@ -16,37 +16,51 @@ use crate::phase::client::{CaFileError, Client, ClientConfig};
 use crate::phase::host::{DEFAULT_HOST, Host, HostError};
 use crate::provider::{self, BindError, Endpoint, Stopped};
 
+const EXAMPLE: &str = "\
+Each flag also by environment variable: PHASE_CSI_ and its name in capitals.
+
+Example: phase-csi-provider serve --phase-host https://phase.example --log-format json";
+
 /// Serves pods' secrets to the Secrets Store CSI Driver on this node.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLE)]
 pub struct ServeArgs {
     /// Socket to serve
     #[arg(
         long,
         env = "PHASE_CSI_ENDPOINT",
+        hide_env = true,
+        value_name = "SOCKET",
         default_value = "unix:///var/run/secrets-store-csi-providers/phase.sock"
     )]
     pub endpoint: Endpoint,
 
     /// Console URL of classes that name none
-    #[arg(long, env = "PHASE_CSI_PHASE_HOST", default_value = DEFAULT_HOST)]
+    #[arg(long, env = "PHASE_CSI_PHASE_HOST", hide_env = true, value_name = "URL", default_value = DEFAULT_HOST)]
     pub phase_host: Host,
 
-    /// Further console URL that a class may name, repeatable; http:// only if written out; * for any https://
-    #[arg(long, env = "PHASE_CSI_ALLOWED_HOST", value_delimiter = ',')]
+    /// Further console URL for classes, repeatable; http:// if written out; * for any https://
+    #[arg(
+        long,
+        env = "PHASE_CSI_ALLOWED_HOST",
+        hide_env = true,
+        value_name = "URL",
+        value_delimiter = ','
+    )]
     pub allowed_host: Vec<String>,
 
     /// Further CA certificates, PEM; read again when the file changes
-    #[arg(long, env = "PHASE_CSI_CA_FILE")]
+    #[arg(long, env = "PHASE_CSI_CA_FILE", hide_env = true, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
     /// Do not verify Phase's TLS certificate
-    #[arg(long, env = "PHASE_CSI_INSECURE_SKIP_TLS_VERIFY")]
+    #[arg(long, env = "PHASE_CSI_INSECURE_SKIP_TLS_VERIFY", hide_env = true)]
     pub insecure_skip_tls_verify: bool,
 
     /// Longest that a mount may take; keep it below the driver's 2 minutes
     #[arg(
         long,
-        env = "PHASE_CSI_MOUNT_DEADLINE",
+        env = "PHASE_CSI_MOUNT_DEADLINE", hide_env = true, value_name = "TIME",
         default_value = "90s",
         value_parser = mount_deadline
     )]
@@ -55,7 +69,7 @@ pub struct ServeArgs {
     /// Largest answer in bytes; raise it together with the driver's --max-call-recv-msg-size
     #[arg(
         long,
-        env = "PHASE_CSI_MAX_CALL_SEND_MSG_SIZE",
+        env = "PHASE_CSI_MAX_CALL_SEND_MSG_SIZE", hide_env = true, value_name = "BYTES",
         default_value_t = 4 * 1024 * 1024
     )]
     pub max_call_send_msg_size: usize,

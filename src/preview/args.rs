@@ -29,7 +29,7 @@ pub struct RenderArgs {
     #[arg(short, long)]
     pub namespace: Option<String>,
 
-    /// Write the files, too, in one step: into a new directory, or over render's last
+    /// Write the files, too; DIR must be new, empty, or written by render
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
@@ -49,7 +49,7 @@ pub struct RenderArgs {
     #[arg(long)]
     pub show_values: bool,
 
-    /// File with the token, - for standard input [default: $PHASE_SERVICE_TOKEN]
+    /// File with the token, or - [default: $PHASE_SERVICE_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<String>,
 

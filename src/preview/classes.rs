@@ -1,5 +1,7 @@
 //! Which classes of the files are wanted, and what of them is wrong.
 
+use std::collections::HashSet;
+
 use crate::class::{Class, Mistake, Problem};
 use crate::console::ConsoleArgs;
 use crate::manifest::{File, Parameter, ProviderClass, STANDARD_INPUT, Scalar, place_in_file};
@@ -121,35 +123,41 @@ const SHOWN: usize = 8;
 
 fn of(file: &File, class: &ProviderClass, console: &ConsoleArgs) -> Result<Wanted, Vec<Error>> {
     let hosts = console.hosts(class).map_err(|error| vec![error.into()])?;
-    let mistake = |at: Place, text: String| Error::Mistake {
-        file: file.name().to_owned(),
-        at,
-        class: label(class.namespace.as_deref(), &class.name),
-        text,
-    };
-    let mut errors: Vec<_> = kinds(class).map(|(at, text)| mistake(at, text)).collect();
-    if !is_name(&class.name) {
-        let text = format!(
-            "metadata.name {:?} is not a name: use lower-case letters, digits, \"-\" and \".\"",
-            class.name
-        );
-        errors.push(mistake(class.at, text));
+    let mut mistakes: Vec<_> = kinds(class)
+        .chain(twice(class))
+        .chain(unnamed(class))
+        .collect();
+    let read = Class::read(class.pairs(), &hosts);
+    if let Err(found) = &read {
+        let located = |mistake: &Mistake| (place(class, mistake), mistake.to_string_in_place());
+        mistakes.extend(found.iter().map(located));
     }
-    match Class::read(class.pairs(), &hosts) {
-        Ok(read) if errors.is_empty() => Ok(Wanted {
+    mistakes.sort_by_key(|(at, _)| *at);
+    match read {
+        Ok(read) if mistakes.is_empty() => Ok(Wanted {
             name: class.name.clone(),
             namespace: class.namespace.clone(),
             class: read,
         }),
-        Ok(_) => Err(errors),
-        Err(mistakes) => {
-            let located = mistakes
-                .iter()
-                .map(|found| mistake(place(class, found), found.to_string_in_place()));
-            errors.extend(located);
-            Err(errors)
+        _ => {
+            let error = |(at, text)| Error::Mistake {
+                file: file.name().to_owned(),
+                at,
+                class: label(class.namespace.as_deref(), &class.name),
+                text,
+            };
+            Err(mistakes.into_iter().map(error).collect())
         }
     }
+}
+
+/// A name that cannot be one.
+fn unnamed(class: &ProviderClass) -> Option<(Place, String)> {
+    let text = format!(
+        "metadata.name {:?} is not a name: use lower-case letters, digits, \"-\" and \".\"",
+        class.name
+    );
+    (!is_name(&class.name)).then_some((class.at, text))
 }
 
 /// Values that the API server refuses, since parameters are texts.
@@ -166,6 +174,20 @@ fn kinds(class: &ProviderClass) -> impl Iterator<Item = (Place, String)> {
         let name = &parameter.name;
         let text = format!("{name}: {found} stands where a text belongs: {remedy}");
         Some((parameter.node.at, text))
+    })
+}
+
+/// Parameters of one name: kubectl refuses them.
+fn twice(class: &ProviderClass) -> impl Iterator<Item = (Place, String)> {
+    let mut seen = HashSet::new();
+    let again = class
+        .parameters
+        .iter()
+        .filter(move |parameter| !seen.insert(&parameter.name));
+    again.map(|parameter| {
+        let name = super::shown(&parameter.name);
+        let text = format!("{name} stands here twice: remove one");
+        (parameter.name_at, text)
     })
 }
 

@@ -144,10 +144,14 @@ async fn each(
     for warning in &answer.warnings {
         warn(&format!("SecretProviderClass {label}: {}", shown(warning)));
     }
-    let (app, warnings) = (answer.app.clone(), answer.warnings.clone());
+    let (app, mut warnings) = (answer.app.clone(), answer.warnings.clone());
     let files = files(answer, class.layout)
         .await
         .map_err(|error| refusals(&error))?;
+    if let Some(warning) = large(&files) {
+        warn(&format!("SecretProviderClass {label}: {warning}"));
+        warnings.push(warning);
+    }
     Ok(Rendered {
         name,
         namespace,
@@ -163,6 +167,24 @@ async fn files(answer: Answer, layout: Layout) -> Result<Vec<render::File>, Rend
         Ok(files) => files,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// What a node takes unless its `--max-call-send-msg-size` says otherwise.
+const USUAL_ANSWER: usize = 4 << 20;
+/// What a file's fields take in an answer beside its bytes and twice its path.
+const FRAME: usize = 64;
+
+/// A warning of files that a node refuses as it is usually set up.
+fn large(files: &[render::File]) -> Option<String> {
+    let sizes = files
+        .iter()
+        .map(|file| file.contents.expose_secret().len() + 2 * file.path.len() + FRAME);
+    let bytes: usize = sizes.sum();
+    (bytes > USUAL_ANSWER).then(|| {
+        format!(
+            "an answer of about {bytes} bytes is larger than the {USUAL_ANSWER} bytes that a driver takes by default: select fewer secrets, or raise --max-call-recv-msg-size of the driver and --max-call-send-msg-size of the provider together"
+        )
+    })
 }
 
 /// Each mistake a line of its own, where the daemon's one line has no room for all.

@@ -11,12 +11,27 @@ use tracing_subscriber::{fmt, registry};
 /// How log lines are written.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
-    /// Least important lines to write
-    #[arg(long, env = "PHASE_CSI_LOG_LEVEL", default_value = "info", value_enum)]
+    /// Least important lines to write: error, warn, info, debug or trace
+    #[arg(
+        long,
+        env = "PHASE_CSI_LOG_LEVEL",
+        hide_env = true,
+        value_name = "LEVEL",
+        default_value = "info",
+        value_enum,
+        hide_possible_values = true
+    )]
     pub log_level: LogLevel,
 
-    /// Form of a line [default: text on a terminal, else json]
-    #[arg(long, env = "PHASE_CSI_LOG_FORMAT", value_enum)]
+    /// Form of a line: text or json [default: text on a terminal, else json]
+    #[arg(
+        long,
+        env = "PHASE_CSI_LOG_FORMAT",
+        hide_env = true,
+        value_name = "FORM",
+        value_enum,
+        hide_possible_values = true
+    )]
     pub log_format: Option<LogFormat>,
 }
 

@@ -15,6 +15,7 @@ mod mount;
 mod objects;
 mod phase_http;
 mod phase_in_trouble;
+mod preview;
 mod provider;
 mod render;
 mod replay;

@@ -85,7 +85,9 @@ impl<'a> Fresh<'a> {
 
     /// Removes what stood there before; nothing of it is needed any more.
     pub(super) fn remove_old(self) {
-        remove(self.parent, &self.name);
+        if let Ok(old) = open(self.parent, self.name.as_ref()) {
+            remove(self.parent, &self.name, &old);
+        }
     }
 
     fn file(&self, path: &str) -> Result<File, Errno> {
@@ -105,8 +107,7 @@ impl<'a> Fresh<'a> {
 impl Drop for Fresh<'_> {
     fn drop(&mut self) {
         if !self.placed {
-            let _ = self.listing.clear(&self.directory);
-            let _ = unlinkat(self.parent, &self.name, AtFlags::REMOVEDIR);
+            remove_cleared(self.parent, &self.name, &self.listing, &self.directory);
         }
     }
 }
@@ -119,24 +120,29 @@ pub(super) fn sweep(parent: &OwnedFd) {
     for entry in entries.flatten() {
         if let Ok(name) = entry.file_name().to_str()
             && name.starts_with(HIDDEN)
+            && let Ok(directory) = open(parent, name.as_ref())
+            && flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok()
         {
-            remove(parent, name);
+            remove(parent, name, &directory);
         }
     }
 }
 
-/// Removes a hidden directory that is ours and in nobody's use; anything else
-/// stays as it is.
-fn remove(parent: &OwnedFd, name: &str) {
-    let Ok(directory) = open(parent, name.as_ref()) else {
-        return;
-    };
-    if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() || !is_own(&directory) {
+/// Removes a hidden directory that is ours; anything else stays as it is.
+fn remove(parent: &OwnedFd, name: &str, directory: &OwnedFd) {
+    if !is_own(directory) {
         return;
     }
     // Without a whole list nothing was written but its beginning.
-    let listing = Listing::read(&directory).unwrap_or_default();
-    if listing.stranger(&directory) == Ok(None) && listing.clear(&directory).is_ok() {
+    let listing = Listing::read(directory).unwrap_or_default();
+    if listing.stranger(directory) == Ok(None) {
+        remove_cleared(parent, name, &listing, directory);
+    }
+}
+
+/// What cannot be removed now is left for the next one.
+fn remove_cleared(parent: &OwnedFd, name: &str, listing: &Listing, directory: &OwnedFd) {
+    if listing.clear(directory) {
         let _ = unlinkat(parent, name, AtFlags::REMOVEDIR);
     }
 }

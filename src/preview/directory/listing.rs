@@ -106,23 +106,24 @@ impl Listing {
         Ok(None)
     }
 
-    /// Removes what the list names, the list last; what is not there is no error.
-    pub(super) fn clear(&self, directory: impl AsFd) -> Result<(), Errno> {
+    /// Removes what the list names, and then the list, unless something of it stays:
+    /// a list must outlive its files.
+    pub(super) fn clear(&self, directory: impl AsFd) -> bool {
         let directory = directory.as_fd();
+        let remove = |path: &str, flags| {
+            // Of a list that was not written to its end, some were never there.
+            let never = [Errno::NOENT, Errno::NOTDIR, Errno::NAMETOOLONG];
+            let removed = unlinkat(directory, path, flags);
+            removed.map_or_else(|error| never.contains(&error), |()| true)
+        };
+        let mut gone = true;
         for file in &self.files {
-            gone(unlinkat(directory, file, AtFlags::empty()))?;
+            gone &= remove(file, AtFlags::empty());
         }
         // Backwards: what is deeper sorts behind what it stands in.
         for place in self.directories.iter().rev() {
-            gone(unlinkat(directory, place, AtFlags::REMOVEDIR))?;
+            gone &= remove(place, AtFlags::REMOVEDIR);
         }
-        gone(unlinkat(directory, MARKER, AtFlags::empty()))
-    }
-}
-
-fn gone(removed: Result<(), Errno>) -> Result<(), Errno> {
-    match removed {
-        Err(Errno::NOENT) => Ok(()),
-        other => other,
+        gone && remove(MARKER, AtFlags::empty())
     }
 }

@@ -46,7 +46,8 @@ fn refused(path: &Path) -> String {
     let Err(error) = Directory::at(path) else {
         panic!("{path:?} is taken");
     };
-    error.to_string().replace(path.to_str().unwrap(), "DIR")
+    let begin = format!("--out {}:", path.display());
+    error.to_string().replace(&begin, "--out DIR:")
 }
 
 #[test]
@@ -110,15 +111,16 @@ fn a_failure_leaves_what_was_there_and_nothing_beside_it() {
     let (parent, out) = written();
     let mut wrong = contents("new");
     wrong.push(Content {
-        path: "A/below-a-file".to_owned(),
+        path: "z".repeat(256),
         bytes: b"",
     });
     let error = Directory::at(&out).unwrap().replace(&wrong).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("cannot write the files beside it: "),
-        "{error}"
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "--out {}: cannot write the files beside it: File name too long (os error 36): check the file system's space and permissions",
+            out.display()
+        )
     );
     assert_eq!(texts(&out), ["old"; 3]);
     assert_eq!(entries(parent.path()), ["out"]);
@@ -168,6 +170,9 @@ fn what_render_did_not_write_is_refused() {
     let only_marker = parent.path().join("only-marker");
     fs::create_dir(&only_marker).unwrap();
     fs::write(only_marker.join(MARKER), "x").unwrap();
+    assert!(refused(&only_marker).contains(MARKER));
+    let escaping = r#"{"writtenBy":"phase-csi-provider render","files":["../file"]}"#;
+    fs::write(only_marker.join(MARKER), escaping).unwrap();
     assert!(refused(&only_marker).contains(MARKER));
     let link = parent.path().join("link");
     symlink(&out, &link).unwrap();

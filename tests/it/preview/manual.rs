@@ -1,0 +1,105 @@
+//! Help, completions and manual pages.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use super::{Ran, command, ran, ran_with_input};
+
+const COMMANDS: [&str; 4] = ["serve", "render", "completions", "man"];
+
+async fn out(arguments: &[&str]) -> String {
+    ran(command(arguments)).await.fine()
+}
+
+#[tokio::test]
+async fn help_is_one_screen_with_an_example() {
+    for command in [&[][..], &["serve"], &["render"], &["completions"], &["man"]] {
+        let help = out(&[command, &["--help"]].concat()).await;
+        assert!(help.lines().count() <= 24, "{help}");
+        assert!(help.contains("\nExample: "), "{help}");
+        let wide = help.lines().filter(|line| line.chars().count() > 100);
+        assert!(command == ["serve"] || wide.count() == 0, "{help}");
+    }
+}
+
+#[tokio::test]
+async fn completions_know_every_command_and_flag() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = out(&["completions", shell]).await;
+        for word in COMMANDS
+            .iter()
+            .chain(&["show-values", "allowed-host", "token-file"])
+        {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let ran = ran(command(&["completions", "tcsh"])).await;
+    assert!(ran.failed(2)[0].contains("invalid value 'tcsh'"));
+}
+
+#[tokio::test]
+async fn bash_takes_its_completions() {
+    let script = out(&["completions", "bash"]).await;
+    let complete = format!(
+        "{script}\nCOMP_WORDS=(phase-csi-provider render --show)\nCOMP_CWORD=2\n_phase__csi__provider phase-csi-provider --show render\necho \"${{COMPREPLY[@]}}\""
+    );
+    let mut bash = tokio::process::Command::new("bash");
+    bash.arg("-s").env_clear().kill_on_drop(true);
+    let Ran { out, error, .. } = ran_with_input(bash, &complete).await;
+    assert_eq!((out.as_str(), error.as_str()), ("--show-values\n", ""));
+}
+
+#[tokio::test]
+async fn every_command_has_a_manual_page() {
+    let whole = out(&["man"]).await;
+    for command in COMMANDS {
+        let title = format!("phase-csi-provider-{command}");
+        let listed = format!("{}(1)", title.replace('-', "\\-"));
+        assert!(whole.contains(&listed), "{whole}");
+        let page = out(&["man", command]).await;
+        for part in [
+            &format!(".TH {title} 1"),
+            ".SH NAME",
+            ".SH SYNOPSIS",
+            ".SH EXAMPLES",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        assert!(page.is_ascii(), "{page}");
+    }
+    assert_eq!(whole.matches("(1)\n").count(), COMMANDS.len());
+    let render = out(&["man", "render"]).await;
+    for part in [
+        "\\-\\-show\\-values",
+        "\n.br\nExit codes: 0 fine",
+        "phase-csi-provider 0.",
+    ] {
+        assert!(render.contains(part), "{part} in {render}");
+    }
+}
+
+#[tokio::test]
+async fn a_formatter_has_nothing_to_say_against_the_pages() {
+    for command in COMMANDS {
+        let page = out(&["man", command]).await;
+        let groff = Command::new("groff")
+            .args(["-man", "-Tutf8", "-ww"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut groff) = groff else {
+            eprintln!("no groff here: the page is not formatted");
+            return;
+        };
+        groff
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(page.as_bytes())
+            .unwrap();
+        let output = groff.wait_with_output().unwrap();
+        let (text, error) = (output.stdout, String::from_utf8(output.stderr).unwrap());
+        assert!(!text.is_empty() && error.is_empty(), "{error}");
+    }
+}
