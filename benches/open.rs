@@ -11,18 +11,15 @@
 )]
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
-use phase_csi_provider::phase::environment::{Environment, Filter, Place};
-use phase_csi_provider::phase::folder::Folder;
-use phase_csi_provider::phase::keyring::EnvironmentKeys;
-use phase_csi_provider::phase::keys::Keys;
-use phase_csi_provider::phase::opener::{Opener, Sealed};
-use phase_csi_provider::phase::wire::SecretRow;
-use secrecy::SecretString;
-use serde_json::Value;
+use phase_csi_provider::phase::opener::Opener;
+
+#[path = "recorded/mod.rs"]
+mod recorded;
+
+use recorded::{Recorded, all, recording};
 
 const ROUNDS: usize = 9;
 
@@ -31,63 +28,6 @@ fn main() {
     bare_against_whole(&recording);
     two_cores_against_one(&recording);
     small_beside_large(&recording);
-}
-
-struct Recorded {
-    keys: Box<dyn Fn() -> EnvironmentKeys>,
-    rows: Vec<Value>,
-    private: Vec<u8>,
-}
-
-/// The recorded environment: 47 secrets of a real server.
-fn recording() -> Recorded {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/wire/secrets-all-paths.json"
-    );
-    let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let environment = file["expected"]["environment"].clone();
-    let text = move |key: &str| environment[key].as_str().unwrap().to_owned();
-    let private = base16ct::mixed::decode_vec(text("private_key")).unwrap();
-    let keys = move || {
-        let private = SecretString::from(text("private_key"));
-        EnvironmentKeys::from_hex(&private, &SecretString::from(text("salt"))).unwrap()
-    };
-    Recorded {
-        keys: Box::new(keys),
-        rows: file["exchanges"][0]["response"]["body_json"]
-            .as_array()
-            .unwrap()
-            .clone(),
-        private,
-    }
-}
-
-impl Recorded {
-    /// An environment of `count` rows, the recorded ones again and again.
-    fn environment(&self, count: usize) -> Arc<Environment> {
-        let rows = self.rows.iter().cycle().take(count);
-        let rows = rows.map(|row| serde_json::from_value::<SecretRow>(row.clone()).unwrap());
-        let place = Place {
-            app_id: String::new(),
-            app: String::new(),
-            environment_id: String::new(),
-            environment: String::new(),
-        };
-        Arc::new(Environment::new(place, (self.keys)(), rows.collect()))
-    }
-}
-
-fn all(environment: &Arc<Environment>) -> Vec<Sealed> {
-    let filter = Filter {
-        folder: Folder::root(),
-        recursive: true,
-        tags: Vec::new(),
-        keys: Keys::All,
-    };
-    let rows = environment.select(&filter).into_iter();
-    rows.map(|row| Sealed::new(Arc::clone(environment), row))
-        .collect()
 }
 
 fn bare_against_whole(recorded: &Recorded) {

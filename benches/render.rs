@@ -14,26 +14,28 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use phase_csi_provider::phase::environment::{Environment, Filter, Place, Secret};
+use phase_csi_provider::phase::environment::Secret;
 use phase_csi_provider::phase::folder::Folder;
-use phase_csi_provider::phase::keyring::EnvironmentKeys;
-use phase_csi_provider::phase::keys::Keys;
-use phase_csi_provider::phase::opener::{Opener, Sealed};
-use phase_csi_provider::phase::wire::SecretRow;
+use phase_csi_provider::phase::opener::Opener;
 use phase_csi_provider::phase::{Answer, Selected};
 use phase_csi_provider::render::format::{Format, Pair};
 use phase_csi_provider::render::template::Template;
 use phase_csi_provider::render::wiped::WipedBuffer;
 use phase_csi_provider::render::{self, Layout, Object, Shape};
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use secrecy::ExposeSecret;
+
+#[path = "recorded/mod.rs"]
+mod recorded;
+
+use recorded::{all, recording};
 
 const ROUNDS: usize = 9;
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let recording = recording();
     for count in [50, 1000] {
-        let environment = environment(count);
+        let environment = recording.environment(count);
         let open = || {
             let opener = Opener::new(1);
             let opened = runtime.block_on(opener.open(all(&environment)));
@@ -41,42 +43,6 @@ fn main() {
         };
         formats(&open(), &|| drop(black_box(open())));
     }
-}
-
-/// The recorded environment of a real server, its rows again and again.
-fn environment(count: usize) -> Arc<Environment> {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/wire/secrets-all-paths.json"
-    );
-    let file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let text =
-        |key: &str| SecretString::from(file["expected"]["environment"][key].as_str().unwrap());
-    let keys = EnvironmentKeys::from_hex(&text("private_key"), &text("salt")).unwrap();
-    let rows = file["exchanges"][0]["response"]["body_json"]
-        .as_array()
-        .unwrap();
-    let rows = rows.iter().cycle().take(count);
-    let rows = rows.map(|row| serde_json::from_value::<SecretRow>(row.clone()).unwrap());
-    let place = Place {
-        app_id: String::new(),
-        app: String::new(),
-        environment_id: String::new(),
-        environment: String::new(),
-    };
-    Arc::new(Environment::new(place, keys, rows.collect()))
-}
-
-fn all(environment: &Arc<Environment>) -> Vec<Sealed> {
-    let filter = Filter {
-        folder: Folder::root(),
-        recursive: true,
-        tags: Vec::new(),
-        keys: Keys::All,
-    };
-    let rows = environment.select(&filter).into_iter();
-    rows.map(|row| Sealed::new(Arc::clone(environment), row))
-        .collect()
 }
 
 /// A table of each format's time, and of the slowest one's share of opening.

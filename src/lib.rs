@@ -9,6 +9,7 @@
 //! person, from a [`manifest`] and without a driver.
 
 pub mod cause;
+pub mod check;
 pub mod class;
 pub mod console;
 pub mod credential;

@@ -5,6 +5,7 @@ use std::process::{ExitCode, exit};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use phase_csi_provider::check::{self, CheckArgs, Outcome};
 use phase_csi_provider::manual;
 use phase_csi_provider::preview::{self, RenderArgs};
 use phase_csi_provider::serve::{self, ServeArgs};
@@ -36,6 +37,8 @@ enum Command {
         #[command(flatten)]
         logs: LogArgs,
     },
+    /// Find every mistake in classes, and in the pods that mount them
+    Check(CheckArgs),
     /// Show what a pod would get of a class, or write it into a directory
     Render(RenderArgs),
     /// Print the completions of a shell
@@ -55,6 +58,7 @@ enum Command {
 /// Commands with a page of their own.
 #[derive(Clone, Copy, ValueEnum)]
 enum Page {
+    Check,
     Completions,
     Man,
     Render,
@@ -65,6 +69,7 @@ enum Page {
 async fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve { serve, logs } => served(serve, &logs).await,
+        Command::Check(args) => checked(args).await,
         Command::Render(args) => rendered(args).await,
         Command::Completions { shell } => {
             written(manual::completions(Cli::command(), shell, &mut stdout()))
@@ -92,6 +97,14 @@ async fn served(args: ServeArgs, logs: &LogArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn checked(args: CheckArgs) -> ExitCode {
+    let outcome = check::run(args).await.unwrap_or_else(|error| {
+        complain(&error);
+        Outcome::Usage
+    });
+    ExitCode::from(outcome as u8)
 }
 
 async fn rendered(args: RenderArgs) -> ExitCode {

@@ -31,7 +31,9 @@ fuzz_target!(|parts: (&str, &str, &str)| {
                     } else {
                         processors
                     };
-                    assert!(at.line >= 1 && at.line <= text.lines().count() + 1);
+                    // A lone carriage return ends a line of YAML too.
+                    let lines = text.split(['\n', '\r']).count();
+                    assert!(at.line >= 1 && at.line <= lines);
                 }
             }
         }

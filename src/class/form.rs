@@ -1,6 +1,7 @@
 //! The fields of one YAML map, read one by one; every mistake keeps its place.
 
 use super::mistake::{Mistake, Problem, Spot, quoted, shortened};
+use crate::render::PathProblem;
 use crate::spelling::near;
 use crate::yaml::{Data, Field, Node, Place, Style};
 
@@ -210,5 +211,25 @@ impl<'a> Fields<'a> {
             );
         }
         chosen
+    }
+
+    /// The text of a field that names a file, if the driver accepts it.
+    pub(super) fn path(
+        &mut self,
+        name: &'static str,
+        Text { text, at }: Text<'_>,
+        check: Result<(), PathProblem>,
+    ) -> Option<String> {
+        let Err(problem) = check else {
+            return Some(text.to_owned());
+        };
+        let text = shortened(text);
+        let problem = Problem::Path {
+            name,
+            text,
+            problem,
+        };
+        self.wrong_at(name, at, problem);
+        None
     }
 }

@@ -277,7 +277,7 @@ fn permission(fields: &mut Fields<'_>) -> Option<u32> {
 fn shape(fields: &mut Fields<'_>, keys: &Keys) -> Option<Shape> {
     let path = fields
         .text("objectName")
-        .and_then(|name| path(fields, name));
+        .and_then(|name| fields.path("objectName", name, check(name.text)));
     let format = fields.choice("format", &Format::NAMES, Format::parse);
     let template = fields
         .text("template")
@@ -312,38 +312,11 @@ fn shape(fields: &mut Fields<'_>, keys: &Keys) -> Option<Shape> {
 
 /// A key without `objectName` names its file itself.
 fn file_of_key(fields: &mut Fields<'_>, key: &str, rules: &NameRules) {
-    if let Err(problem) = file_name(&rules.name(key)) {
-        let (name, text) = ("secretKey", shortened(key));
-        let at = fields.text(name).map_or_else(|| fields.at(), |key| key.at);
-        fields.wrong_at(
-            name,
-            at,
-            Problem::Path {
-                name,
-                text,
-                problem,
-            },
-        );
-    }
-}
-
-fn path(fields: &mut Fields<'_>, Text { text, at }: Text<'_>) -> Option<String> {
-    let (name, text_) = ("objectName", shortened(text));
-    match check(text) {
-        Ok(()) => Some(text.to_owned()),
-        Err(problem) => {
-            fields.wrong_at(
-                name,
-                at,
-                Problem::Path {
-                    name,
-                    text: text_,
-                    problem,
-                },
-            );
-            None
-        }
-    }
+    let check = file_name(&rules.name(key));
+    let at = fields
+        .text("secretKey")
+        .map_or_else(|| fields.at(), |key| key.at);
+    fields.path("secretKey", Text { text: key, at }, check);
 }
 
 fn template(fields: &mut Fields<'_>, Text { text, at }: Text<'_>) -> Option<Template> {

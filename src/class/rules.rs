@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::form::{Fields, Text};
+use super::form::Fields;
 use super::mistake::{Mistake, Problem, shortened};
 use super::objects::{file_name, not_yaml};
 use crate::render::Processor;
@@ -73,27 +73,8 @@ fn processor(key: &str, node: &Node, mistakes: &mut Vec<Mistake>) -> Option<Proc
     Some(Processor {
         as_name: fields
             .text("asName")
-            .and_then(|name| as_name(&mut fields, name)),
+            .and_then(|name| fields.path("asName", name, file_name(name.text))),
         transformer: fields.choice("nameTransformer", &Transformer::NAMES, Transformer::parse),
         encoding: encoding.unwrap_or_default(),
     })
-}
-
-fn as_name(fields: &mut Fields<'_>, Text { text, at }: Text<'_>) -> Option<String> {
-    match file_name(text) {
-        Ok(()) => Some(text.to_owned()),
-        Err(problem) => {
-            let (name, text) = ("asName", shortened(text));
-            fields.wrong_at(
-                name,
-                at,
-                Problem::Path {
-                    name,
-                    text,
-                    problem,
-                },
-            );
-            None
-        }
-    }
 }

@@ -83,6 +83,16 @@ impl ProviderClass {
         self.parameters.iter().rfind(|known| known.name == name)
     }
 
+    /// Where its parameters stand, or else its name.
+    #[must_use]
+    pub fn parameters_at(&self) -> Place {
+        let parameters = self.manifest.node.get("spec");
+        let parameters = parameters.and_then(|spec| spec.map());
+        let fields = parameters.unwrap_or_default();
+        let field = fields.iter().find(|field| field.key == "parameters");
+        field.map_or(self.at, |field| field.at)
+    }
+
     /// The namespace it lands in when nothing else says which.
     #[must_use]
     pub fn namespace_or_default(&self) -> &str {

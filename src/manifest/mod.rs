@@ -20,6 +20,8 @@ use crate::yaml::{self, Node, Place, YamlError};
 pub struct File {
     name: String,
     text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
     manifests: Vec<Manifest>,
 }
 
@@ -119,8 +121,10 @@ impl File {
         for document in documents {
             flatten(document, &mut manifests);
         }
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
         Ok(Self {
             name,
+            lines: [0].into_iter().chain(ends).collect(),
             text,
             manifests,
         })
@@ -148,7 +152,9 @@ impl File {
     /// The source's line, from 1: only when nothing secret can stand in it.
     #[must_use]
     pub fn line(&self, number: usize) -> Option<&str> {
-        let line = self.text.lines().nth(number.checked_sub(1)?)?;
+        let index = number.checked_sub(1)?;
+        let begin = *self.lines.get(index)?;
+        let line = self.text[begin..].lines().next().unwrap_or_default();
         let secret = line.contains("pss_") || self.is_within_secret(number);
         (!secret).then_some(line)
     }

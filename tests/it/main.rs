@@ -7,6 +7,7 @@
     unreachable_pub
 )]
 
+mod check;
 mod class;
 mod docs;
 mod formats;
