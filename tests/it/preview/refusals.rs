@@ -201,7 +201,7 @@ async fn a_phase_that_gives_no_usable_answer_is_worth_another_try() {
         ),
     ] {
         scene.emulator.control().set_fault(Fault::always(kind));
-        let ran = scene.render(&["-f", &file, "--deadline", "400ms"]).await;
+        let ran = scene.render(&["-f", &file, "--deadline", "2s"]).await;
         let lines = ran.failed(3);
         assert!(lines.len() == 1 && lines[0].contains(text), "{lines:?}");
         assert!(lines[0].starts_with("error: SecretProviderClass shop/keys: "));
@@ -253,7 +253,7 @@ async fn an_unreachable_phase_is_said_once_and_a_mistake_counts_more() {
     let here = scene.emulator.url();
     let render = async |classes: &[String]| {
         let file = scene.file("class.yaml", &classes.concat());
-        let hosts = ["--allowed-host", away, "--deadline", "1s"];
+        let hosts = ["--allowed-host", away, "--deadline", "3s"];
         scene.render(&[&["-f", &file], &hosts[..]].concat()).await
     };
     let ran = render(&[
