@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::{Ran, command, ran, ran_with_input};
 
-const COMMANDS: [&str; 4] = ["serve", "render", "completions", "man"];
+const COMMANDS: [&str; 5] = ["serve", "check", "render", "completions", "man"];
 
 async fn out(arguments: &[&str]) -> String {
     ran(command(arguments)).await.fine()
