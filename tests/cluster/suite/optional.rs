@@ -1,0 +1,216 @@
+//! `optional`: missing keys only, and what it never hides.
+
+use phase_csi_cluster::{Node, Pod, secret, undecryptable};
+use serde_json::json;
+use tonic::Code;
+
+use crate::support::{objects, refusal, texts};
+
+const LIST: &str = "
+- {objectName: needed, secretKey: KEY}
+- {objectName: maybe/key, secretKey: MAYBE, optional: true}
+- {objectName: maybe/all.json, format: json, path: /maybe, recursive: true, optional: true}
+- {objectName: maybe/conf, template: 'x={{ X }}', path: /maybe, optional: true}
+";
+
+#[tokio::test]
+async fn a_missing_optional_key_is_no_error_and_no_file() {
+    let node = Node::with("optional", vec![secret("/", "KEY", "v")])
+        .start()
+        .await;
+    let pod = node.pod("web", objects(LIST)).await;
+    pod.mount().await.unwrap();
+    assert_eq!(pod.volume().texts(), texts([("needed", "v")]));
+    let versions = pod.status().await.unwrap().versions();
+    assert_eq!(versions.keys().collect::<Vec<_>>(), ["needed"]);
+}
+
+#[tokio::test]
+async fn the_file_appears_once_the_key_is_created_and_goes_with_it() {
+    let node = Node::with("optional-comes", vec![secret("/", "KEY", "v")])
+        .start()
+        .await;
+    let pod = node.pod("web", objects(LIST)).await;
+    pod.mount().await.unwrap();
+    let before = pod.version("needed").await;
+    node.phase.set("/", "MAYBE", "there now");
+    node.phase.set("/maybe", "X", "1");
+    let there = texts([
+        ("maybe/all.json", "{\n  \"X\": \"1\"\n}\n"),
+        ("maybe/conf", "x=1"),
+        ("maybe/key", "there now"),
+        ("needed", "v"),
+    ]);
+    pod.republish_until("the new files", |volume| {
+        (volume.texts() == there).then_some(())
+    })
+    .await;
+    assert_eq!(pod.volume().names(), ["maybe", "needed"]);
+    node.phase.delete("/", "MAYBE");
+    node.phase.delete("/maybe", "X");
+    pod.republish_until("their end", |volume| {
+        (volume.texts() == texts([("needed", "v")])).then_some(())
+    })
+    .await;
+    assert_eq!(pod.volume().names(), ["needed"], "also the folder is gone");
+    assert_eq!(pod.version("needed").await, before);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_optional_is_told_with_its_place() {
+    let node = Node::with("not-optional", vec![secret("/x", "KEY", "v")])
+        .start()
+        .await;
+    let list = "
+- {objectName: maybe, secretKey: MAYBE, optional: true}
+- {objectName: needed, secretKey: KEY, optional: false}
+- {objectName: all.env, format: dotenv, path: /y}
+";
+    let pod = node.pod("web", objects(list)).await;
+    let (code, said) = refusal(&pod).await;
+    assert_eq!(code, Code::NotFound, "{said}");
+    for part in [
+        r#"2 mistakes: objects[1]: secret "KEY" not found: folder "/" of environment "Production" in app "shop" has no such key"#,
+        r#"objects[2]: no secrets selected: folder "/y" of environment "Production" in app "shop""#,
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_class_whose_keys_are_all_missing_mounts_only_where_that_is_allowed() {
+    let node = Node::with("optional-all", vec![secret("/", "KEY", "v")])
+        .start()
+        .await;
+    let list = "- {secretKey: MAYBE, optional: true}";
+    let pod = node.pod("web", objects(list)).await;
+    let (code, said) = refusal(&pod).await;
+    assert_eq!(code, Code::NotFound, "{said}");
+    assert!(said.contains("allowEmpty"), "{said}");
+    node.edit_class(json!({"objects": list, "allowEmpty": "true"}))
+        .await;
+    pod.mount_at_last().await;
+    assert_eq!(pod.volume().names(), [".phase-empty"]);
+}
+
+/// A class of one needed key and one optional one of `Staging`.
+const OF_STAGING: &str = "
+- {objectName: needed, secretKey: KEY}
+- {objectName: maybe, secretKey: MAYBE, env: staging, optional: true}
+";
+
+async fn staging(name: &'static str) -> Node {
+    let node = Node::with(name, vec![secret("/", "KEY", "v")]);
+    let staging = vec![secret("/", "MAYBE", "there")];
+    node.staging(staging).start().await
+}
+
+/// A pod that is mounted, then another one that is refused because of
+/// `trouble`; the first keeps its files through failed rounds, which `rounds` counts.
+async fn trouble_is_not_hidden(
+    node: &Node,
+    trouble: impl FnOnce(),
+    rounds: impl Fn() -> u64,
+) -> (Code, String) {
+    let running = node.pod("running", objects(OF_STAGING)).await;
+    running.mount().await.unwrap();
+    let (files, data) = (running.volume().files(), running.volume().data());
+    assert_eq!(files.len(), 2);
+    trouble();
+    let late = node.pod("late", objects(OF_STAGING)).await;
+    let refused = refusal(&late).await;
+    stays(&running, rounds).await;
+    assert_eq!(running.volume().files(), files, "bytes, inodes and times");
+    assert_eq!(running.volume().data(), data);
+    refused
+}
+
+/// Publishes until two rounds have reached Phase: the second one comes after
+/// the first one's answer was dealt with.
+async fn stays(pod: &Pod, rounds: impl Fn() -> u64) {
+    let before = rounds();
+    pod.republish_until("two more rounds", |_| (rounds() > before + 1).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn an_environment_that_may_no_longer_be_read_is_not_hidden() {
+    let node = staging("optional-access").await;
+    let phase = &node.phase;
+    let trouble = || phase.let_read_staging(false);
+    let (code, said) = trouble_is_not_hidden(&node, trouble, || phase.asked()).await;
+    assert_eq!(code, Code::NotFound, "{said}");
+    assert!(
+        said.contains(r#"environment "staging" not found"#),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_forbidden_request_is_not_hidden() {
+    let node = staging("optional-403").await;
+    let phase = &node.phase;
+    let (code, said) = trouble_is_not_hidden(&node, || phase.forbid(), || phase.fetched()).await;
+    assert_eq!(code, Code::PermissionDenied, "{said}");
+}
+
+#[tokio::test]
+async fn a_phase_that_is_away_is_not_hidden() {
+    let node = staging("optional-away").await;
+    let phase = &node.phase;
+    let (code, said) =
+        trouble_is_not_hidden(&node, || phase.refuse(), || phase.connections()).await;
+    assert_eq!(code, Code::Internal, "{said}");
+}
+
+#[tokio::test]
+async fn secrets_of_another_key_are_not_hidden() {
+    let node = staging("optional-keys").await;
+    let phase = &node.phase;
+    let (code, said) =
+        trouble_is_not_hidden(&node, || phase.mix_keys_up(), || phase.fetched()).await;
+    assert_eq!(code, Code::DataLoss, "{said}");
+    assert!(said.contains("does not decrypt"), "{said}");
+}
+
+#[tokio::test]
+async fn an_optional_key_that_does_not_decrypt_is_not_hidden() {
+    let node = Node::with(
+        "optional-row",
+        vec![secret("/", "KEY", "v"), undecryptable("MAYBE")],
+    )
+    .start()
+    .await;
+    let pod = node.pod("web", objects(LIST)).await;
+    let (code, said) = refusal(&pod).await;
+    assert_eq!(code, Code::DataLoss, "{said}");
+    assert!(
+        said.starts_with("secret \"MAYBE\" does not decrypt"),
+        "{said}"
+    );
+    node.phase.set("/", "MAYBE", "written again");
+    pod.mount_at_last().await;
+    let expected = [("maybe/key", "written again"), ("needed", "v")];
+    assert_eq!(pod.volume().texts(), texts(expected));
+}
+
+#[tokio::test]
+async fn an_optional_value_that_does_not_fit_is_not_hidden() {
+    let node = Node::with(
+        "optional-unfit",
+        vec![secret("/", "A", "not base64"), secret("/", "B", "{}")],
+    )
+    .start()
+    .await;
+    let list = "
+- {objectName: a, secretKey: A, encoding: base64, optional: true}
+- {objectName: b, secretKey: B, field: /x, optional: true}
+";
+    let pod = node.pod("web", objects(list)).await;
+    let (code, said) = refusal(&pod).await;
+    assert_eq!(code, Code::InvalidArgument, "{said}");
+    assert!(
+        said.starts_with("2 mistakes: objects[0]: ") && said.contains("; objects[1]: "),
+        "{said}"
+    );
+}
