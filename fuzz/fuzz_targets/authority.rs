@@ -6,7 +6,9 @@ use libfuzzer_sys::fuzz_target;
 use phase_csi_provider::provider::filtered;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((&chunk, rest)) = bytes.split_first() else { return };
+    let Some((&chunk, rest)) = bytes.split_first() else {
+        return;
+    };
     // Half of the inputs begin as a connection does, so that frames are reached.
     let mut stream = Vec::new();
     if chunk % 2 == 0 {

@@ -15,14 +15,22 @@ use secrecy::SecretString;
 fuzz_target!(|parts: (&str, &str, &str)| {
     let (objects, processors, value) = parts;
     let hosts = AllowedHosts::new(Host::default(), &[] as &[&str]).expect("no hosts are wrong");
-    let parameters = [("phaseApp", "a"), ("objects", objects), ("processors", processors)];
+    let parameters = [
+        ("phaseApp", "a"),
+        ("objects", objects),
+        ("processors", processors),
+    ];
     match Class::read(parameters, &hosts) {
         Err(mistakes) => {
             assert!(!mistakes.is_empty());
             for mistake in mistakes {
                 assert!(!mistake.to_string().is_empty());
                 if let Some(at) = mistake.place.at {
-                    let text = if mistake.place.parameter == "objects" { objects } else { processors };
+                    let text = if mistake.place.parameter == "objects" {
+                        objects
+                    } else {
+                        processors
+                    };
                     assert!(at.line >= 1 && at.line <= text.lines().count() + 1);
                 }
             }

@@ -31,28 +31,45 @@ fn check(format: Format, values: &BTreeMap<String, &[u8]>) {
     let owned: Vec<_> = values.iter().map(pair).collect();
     let pairs: Vec<_> = owned
         .iter()
-        .map(|(name, value)| Pair { name, key: name, value })
+        .map(|(name, value)| Pair {
+            name,
+            key: name,
+            value,
+        })
         .collect();
     let written = match format.write(&pairs) {
         Ok(written) => written,
         Err(mistakes) => {
-            assert!(mistakes.iter().all(|mistake| mistake.to_string().len() < 1000));
+            assert!(
+                mistakes
+                    .iter()
+                    .all(|mistake| mistake.to_string().len() < 1000)
+            );
             return;
         }
     };
     let text = std::str::from_utf8(written.expose_secret()).expect("all formats are text");
     let text_of = |value: &[u8]| String::from_utf8(value.to_vec()).expect("others are refused");
-    let values = values.iter().map(|(name, value)| (name.clone(), text_of(value)));
+    let values = values
+        .iter()
+        .map(|(name, value)| (name.clone(), text_of(value)));
     let values: BTreeMap<String, String> = values.collect();
     match format {
-        Format::Json => assert_eq!(serde_json::from_str::<BTreeMap<_, _>>(text).ok(), Some(values)),
+        Format::Json => assert_eq!(
+            serde_json::from_str::<BTreeMap<_, _>>(text).ok(),
+            Some(values)
+        ),
         Format::Toml => assert_eq!(toml::from_str::<BTreeMap<_, _>>(text).ok(), Some(values)),
         Format::Yaml => {
-            assert_eq!(serde_saphyr::from_str::<BTreeMap<_, _>>(text).ok(), Some(values));
+            assert_eq!(
+                serde_saphyr::from_str::<BTreeMap<_, _>>(text).ok(),
+                Some(values)
+            );
         }
         Format::Dotenv => {
-            let read: BTreeMap<_, _> =
-                dotenvy::from_read_iter(text.as_bytes()).filter_map(Result::ok).collect();
+            let read: BTreeMap<_, _> = dotenvy::from_read_iter(text.as_bytes())
+                .filter_map(Result::ok)
+                .collect();
             assert!(read.keys().all(|name| values.contains_key(name)));
             for (name, value) in values {
                 let exact = !inexact(&value).contains(&Reader::Dotenvy);

@@ -10,6 +10,10 @@ fuzz_target!(|text: &str| {
         let error = error.to_string();
         // Only what could be key material: the fuzzer also finds our own words.
         let hex = |field: &&str| field.len() > 8 && field.bytes().all(|b| b.is_ascii_hexdigit());
-        assert!(text.split(':').filter(hex).all(|field| !error.contains(field)));
+        assert!(
+            text.split(':')
+                .filter(hex)
+                .all(|field| !error.contains(field))
+        );
     }
 });

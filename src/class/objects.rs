@@ -314,7 +314,7 @@ fn shape(fields: &mut Fields<'_>, keys: &Keys) -> Option<Shape> {
 fn file_of_key(fields: &mut Fields<'_>, key: &str, rules: &NameRules) {
     if let Err(problem) = file_name(&rules.name(key)) {
         let (name, text) = ("secretKey", shortened(key));
-        let at = fields.text(name).map_or(fields.at(), |key| key.at);
+        let at = fields.text(name).map_or_else(|| fields.at(), |key| key.at);
         fields.wrong_at(
             name,
             at,

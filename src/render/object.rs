@@ -115,15 +115,13 @@ pub enum ObjectProblem {
     },
     /// Two keys have one name in a file of a format or template.
     #[error(
-        "{first} and {second} would both be {name:?} in one file: give one another name by asName in processors, or select one"
+        "{} and {} would both be {name:?} in one file: give one another name by asName in processors, or select one", both.0, both.1
     )]
     SameName {
         /// The name.
         name: String,
-        /// The first.
-        first: Source,
-        /// The second.
-        second: Source,
+        /// The two secrets.
+        both: Box<(Source, Source)>,
     },
     /// The template cannot be filled in.
     #[error("template: {0}")]
@@ -355,8 +353,10 @@ impl Place<'_> {
                     if let Some((first, _)) = values.insert(name.clone(), (secret, value)) {
                         problems.push(ObjectProblem::SameName {
                             name: shown(&name),
-                            first: Source::secret(first, None),
-                            second: Source::secret(secret, None),
+                            both: Box::new((
+                                Source::secret(first, None),
+                                Source::secret(secret, None),
+                            )),
                         });
                     }
                 }

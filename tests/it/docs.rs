@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use phase_csi_provider::class::{Attributes, Class, KNOWN_PARAMETERS};
+use phase_csi_provider::class::{Attributes, Class, KNOWN_FIELDS, KNOWN_PARAMETERS};
 use phase_csi_provider::phase::allowed::AllowedHosts;
 use phase_csi_provider::phase::host::Host;
+use phase_csi_provider::render::format::Format;
+use phase_csi_provider::render::template::FILTERS;
 use serde_json::Value;
 
+use crate::objects::mistakes::OBJECTS;
 use crate::support::daemon::attributes;
 
 fn file(path: &str) -> String {
@@ -18,10 +21,8 @@ fn file(path: &str) -> String {
 /// The names in back quotes in the first column of the table below a heading.
 fn first_column(heading: &str) -> BTreeSet<String> {
     let readme = file("README.md");
-    let (_, section) = readme
-        .split_once(&format!("## {heading}\n"))
-        .expect(heading);
-    let section = section.split("\n## ").next().unwrap();
+    let (_, section) = readme.split_once(&format!("# {heading}\n")).expect(heading);
+    let section = section.split("\n#").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     let cells = rows.map(|row| row.split('|').nth(1).unwrap().to_owned());
     let names: BTreeSet<_> = cells
@@ -38,6 +39,16 @@ fn first_column(heading: &str) -> BTreeSet<String> {
 fn the_readme_lists_exactly_the_parameters() {
     let known = KNOWN_PARAMETERS.map(str::to_owned);
     assert_eq!(first_column("Parameters of a class"), BTreeSet::from(known));
+}
+
+#[test]
+fn the_readme_lists_exactly_the_fields_of_objects_formats_and_filters() {
+    let fields = KNOWN_FIELDS.map(str::to_owned);
+    assert_eq!(first_column("Objects"), BTreeSet::from(fields));
+    let formats = Format::NAMES.map(str::to_owned);
+    assert_eq!(first_column("Formats"), BTreeSet::from(formats));
+    let filters = FILTERS.map(str::to_owned);
+    assert_eq!(first_column("Templates"), BTreeSet::from(filters));
 }
 
 #[test]
@@ -63,7 +74,13 @@ fn the_readme_lists_exactly_the_flags() {
 #[test]
 fn every_example_class_parses() {
     let hosts = AllowedHosts::new(Host::default(), &[] as &[&str]).unwrap();
-    for example in ["class.yaml", "class-all.yaml"] {
+    for example in [
+        "class.yaml",
+        "class-all.yaml",
+        "jdbc-properties.yaml",
+        "nginx.yaml",
+        "tls-bundle.yaml",
+    ] {
         let text = file(&format!("daemonset/examples/{example}"));
         let class: Value = serde_saphyr::from_str(&text).unwrap();
         let parameters = &class["spec"]["parameters"];
@@ -74,6 +91,9 @@ fn every_example_class_parses() {
             let mut known = BTreeSet::from(KNOWN_PARAMETERS.map(str::to_owned));
             known.remove("phaseApp");
             assert_eq!(named, known, "all, but for the name that the id stands for");
+            for field in KNOWN_FIELDS {
+                assert!(text.contains(&format!(" {field}:")), "{field}");
+            }
         }
     }
 }
@@ -111,6 +131,24 @@ fn the_troubleshooting_table_quotes_real_texts() {
         }
     }
     assert!(quoted.len() > 20);
+}
+
+/// What a user can read about `objects` is in the table, under some row.
+#[test]
+fn every_mistake_in_objects_has_a_row_in_the_troubleshooting_table() {
+    let rows = first_column("Troubleshooting");
+    for (_, said) in OBJECTS {
+        let is_in = |row: &&String| {
+            let mut rest = said;
+            let parts = row.split('…').flat_map(|part| part.split('"'));
+            parts.map(str::trim).all(|part| {
+                let found = rest.find(part);
+                rest = found.map_or(rest, |at| &rest[at + part.len()..]);
+                found.is_some()
+            })
+        };
+        assert!(rows.iter().any(|row| is_in(&row)), "{said}");
+    }
 }
 
 fn gather(directory: &Path, sources: &mut String) {

@@ -18,7 +18,7 @@ fn only(parameter: &str, text: &str) -> String {
 }
 
 /// A text of `objects`, and what is said about it.
-const OBJECTS: [(&str, &str); 45] = [
+pub const OBJECTS: [(&str, &str); 45] = [
     (
         "",
         "objects (line 1, column 1): nothing stands where a list of entries belongs: write a YAML list whose entries begin with \"- \", or leave objects out for one file a key",

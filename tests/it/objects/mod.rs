@@ -3,8 +3,9 @@
 
 mod entries;
 mod missing;
-mod mistakes;
+pub mod mistakes;
 mod names;
+mod quiet;
 
 use phase_csi_provider::provider::MountResponse;
 use phase_emulator::seed::{App, Environment, Secret};
