@@ -10,7 +10,7 @@ use crate::support::{objects, refusal};
 /// Values that readers get wrong when they are written carelessly.
 const AWKWARD: [(&str, &str); 7] = [
     ("BACKSLASH", r"C:\new"),
-    ("DOLLAR", "  $HOME ${x} `id` #c"),
+    ("DOLLAR", "  $HOME $(id) `id` #c"),
     ("EMPTY", ""),
     ("LINES", "first\nsecond\n"),
     ("NUMBER", "0123"),
@@ -37,7 +37,7 @@ async fn assert_file(name: &'static str, format: &str, bytes: &str) {
 #[tokio::test]
 async fn dotenv_is_lines_that_the_dotenv_libraries_read() {
     let bytes = r#"BACKSLASH='C:\new'
-DOLLAR='  $HOME ${x} `id` #c'
+DOLLAR='  $HOME $(id) `id` #c'
 EMPTY=
 LINES='first
 second
@@ -53,7 +53,7 @@ UNICODE='Grüße 🔐'
 async fn json_is_one_object_of_strings() {
     let bytes = r#"{
   "BACKSLASH": "C:\\new",
-  "DOLLAR": "  $HOME ${x} `id` #c",
+  "DOLLAR": "  $HOME $(id) `id` #c",
   "EMPTY": "",
   "LINES": "first\nsecond\n",
   "NUMBER": "0123",
@@ -67,7 +67,7 @@ async fn json_is_one_object_of_strings() {
 #[tokio::test]
 async fn yaml_is_one_mapping_of_quoted_strings() {
     let bytes = r#""BACKSLASH": "C:\\new"
-"DOLLAR": "  $HOME ${x} `id` #c"
+"DOLLAR": "  $HOME $(id) `id` #c"
 "EMPTY": ""
 "LINES": "first\nsecond\n"
 "NUMBER": "0123"
@@ -80,7 +80,7 @@ async fn yaml_is_one_mapping_of_quoted_strings() {
 #[tokio::test]
 async fn toml_is_one_table_of_strings_on_one_line_each() {
     let bytes = r#"BACKSLASH = 'C:\new'
-DOLLAR = "  $HOME ${x} `id` #c"
+DOLLAR = "  $HOME $(id) `id` #c"
 EMPTY = ""
 LINES = "first\nsecond\n"
 NUMBER = "0123"
@@ -93,7 +93,7 @@ UNICODE = "Grüße 🔐"
 #[tokio::test]
 async fn properties_are_ascii_lines_that_java_loads() {
     let bytes = r#"BACKSLASH=C:\\new
-DOLLAR=\ \ $HOME ${x} `id` #c
+DOLLAR=\ \ $HOME $(id) `id` #c
 EMPTY=
 LINES=first\nsecond\n
 NUMBER=0123
@@ -107,7 +107,7 @@ UNICODE=Gr\u00FC\u00DFe \uD83D\uDD10
 async fn shell_is_a_script_that_sh_sources() {
     let (_node, pod) = mounted("shell", "shell").await;
     let bytes = r#"export BACKSLASH='C:\new'
-export DOLLAR='  $HOME ${x} `id` #c'
+export DOLLAR='  $HOME $(id) `id` #c'
 export EMPTY=''
 export LINES='first
 second
@@ -237,7 +237,7 @@ async fn a_template_that_is_wrong_is_refused_with_its_line_before_phase_is_asked
     let (code, said) = refusal(&pod).await;
     assert_eq!(code, Code::InvalidArgument, "{said}");
     assert!(
-        said.contains("objects[0].template (line 3, column 13): template: line 2: ")
+        said.contains("objects[0].template (line 4, column 5): template: line 2: ")
             && said.contains("did you mean \"b64encode\"?"),
         "{said}"
     );
