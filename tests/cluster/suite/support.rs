@@ -40,7 +40,7 @@ pub(crate) async fn versions_moved(
     let now = eventually("new versions", async || {
         let now = pod.status().await.unwrap().versions();
         let is_new = |&name: &&str| now[name] != before[name];
-        moved.iter().all(|name| is_new(name)).then_some(now)
+        moved.iter().all(is_new).then_some(now)
     })
     .await;
     for (name, version) in before {
