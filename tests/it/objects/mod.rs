@@ -1,6 +1,7 @@
 //! The `objects` of a class: what a pod gets for each field, mounted through the
 //! socket from an emulator; and the text of every mistake.
 
+mod bounds;
 mod entries;
 mod missing;
 pub mod mistakes;
