@@ -227,3 +227,23 @@ async fn a_secret_that_would_take_the_file_of_an_object_is_named_with_it() {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
+
+#[tokio::test]
+async fn names_that_differ_in_case_are_two_files() {
+    let node = Node::with(
+        "case",
+        vec![secret("/", "KEY", "1"), secret("/", "key", "2")],
+    )
+    .start()
+    .await;
+    let list = "
+- include: ['*']
+- {objectName: Key, secretKey: KEY}
+- {objectName: all.json, format: json}
+";
+    let pod = node.pod("web", objects(list)).await;
+    pod.mount().await.unwrap();
+    let json = "{\n  \"KEY\": \"1\",\n  \"key\": \"2\"\n}\n";
+    let expected = [("KEY", "1"), ("Key", "1"), ("all.json", json), ("key", "2")];
+    assert_eq!(pod.volume().texts(), texts(expected));
+}

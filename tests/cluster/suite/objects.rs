@@ -340,3 +340,37 @@ async fn every_secret_that_cannot_be_what_an_entry_asks_for_is_in_one_error() {
     assert!(said.starts_with("2 mistakes: "), "{said}");
     assert!(!said.contains("canary"), "{said}");
 }
+
+#[tokio::test]
+async fn references_are_replaced_before_a_value_is_shaped() {
+    let node = Node::with(
+        "shaped-refs",
+        vec![
+            secret("/", "HALF", "AAE"),
+            secret("/", "BASE64", "${HALF}C"),
+            secret("/", "PIN", "7"),
+            secret("/", "JSON", r#"{"pin": ${PIN}}"#),
+            secret("/", "FAR", "${staging.KEY}"),
+        ],
+    )
+    .staging(vec![secret("/", "KEY", "trial")]);
+    let node = node.start().await;
+    let list = "
+- {objectName: bytes, secretKey: BASE64, encoding: base64}
+- {objectName: pin, secretKey: JSON, field: /pin}
+- {objectName: far.env, format: dotenv, include: [FAR, PIN]}
+- {objectName: far.conf, template: '{{ FAR }}', include: [FAR]}
+- {objectName: near, secretKey: KEY, env: staging}
+";
+    let pod = node.pod("web", objects(list)).await;
+    pod.mount().await.unwrap();
+    let expected = [
+        ("bytes", "\0\u{1}\u{2}"),
+        ("far.conf", "trial"),
+        ("far.env", "FAR=trial\nPIN=7\n"),
+        ("near", "trial"),
+        ("pin", "7"),
+    ];
+    assert_eq!(pod.volume().texts(), texts(expected));
+    assert_eq!(node.phase.fetched(), 2, "one request for an environment");
+}

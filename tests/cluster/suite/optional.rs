@@ -1,6 +1,6 @@
 //! `optional`: missing keys only, and what it never hides.
 
-use phase_csi_cluster::{Node, Pod, secret, undecryptable};
+use phase_csi_cluster::{Node, Pod, eventually, secret, undecryptable};
 use serde_json::json;
 use tonic::Code;
 
@@ -213,4 +213,55 @@ async fn an_optional_value_that_does_not_fit_is_not_hidden() {
         said.starts_with("2 mistakes: objects[0]: ") && said.contains("; objects[1]: "),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn allow_empty_stands_for_optional_where_many_keys_are_selected_and_nowhere_else() {
+    let node = Node::with("allow-empty", vec![secret("/", "KEY", "v")])
+        .start()
+        .await;
+    let many = "
+- {objectName: needed, secretKey: KEY}
+- {path: /none}
+- {objectName: none.env, format: dotenv, path: /none}
+";
+    let class = |list: &str| json!({"objects": list, "allowEmpty": "true"});
+    let pod = node.pod("web", class(many)).await;
+    pod.mount().await.unwrap();
+    assert_eq!(pod.volume().texts(), texts([("needed", "v")]));
+    let one = format!("{many}- {{secretKey: TYPO}}\n");
+    node.class("one", class(&one), json!([])).await;
+    let other = node.pod_of(&node.namespace, "other", "one").await;
+    let (code, said) = refusal(&other).await;
+    assert_eq!(code, Code::NotFound, "{said}");
+    assert!(
+        said.starts_with("objects[3]: secret \"TYPO\" not found"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_synced_secret_is_made_once_its_optional_object_is_there() {
+    let node = Node::with("optional-sync", vec![secret("/", "KEY", "v")])
+        .start()
+        .await;
+    let synced = json!([{"secretName": "copy", "type": "Opaque",
+        "data": [{"objectName": "maybe/key", "key": "key"}]}]);
+    node.class("synced", objects(LIST), synced).await;
+    let pod = node.pod_of(&node.namespace, "web", "synced").await;
+    pod.mount().await.unwrap();
+    eventually("the driver to miss it", async || {
+        let events = node.namespace.events().await;
+        let missed = |text: &str| text.contains("file matching objectName maybe/key not found");
+        events.iter().any(|(_, text)| missed(text)).then_some(())
+    })
+    .await;
+    assert!(node.namespace.secret("copy").await.is_none());
+    node.phase.set("/", "MAYBE", "there now");
+    let data = eventually("the Secret", async || {
+        pod.publish().await.unwrap();
+        node.namespace.secret_data("copy").await
+    })
+    .await;
+    assert_eq!(data["key"], b"there now");
 }
