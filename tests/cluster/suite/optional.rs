@@ -1,10 +1,10 @@
 //! `optional`: missing keys only, and what it never hides.
 
-use phase_csi_cluster::{Node, Pod, eventually, secret, undecryptable};
+use phase_csi_cluster::{Node, eventually, secret, undecryptable};
 use serde_json::json;
 use tonic::Code;
 
-use crate::support::{objects, refusal, texts};
+use crate::support::{objects, refusal, texts, two_refused_rounds};
 
 const LIST: &str = "
 - {objectName: needed, secretKey: KEY}
@@ -106,12 +106,8 @@ async fn staging(name: &'static str) -> Node {
 }
 
 /// A pod that is mounted, then another one that is refused because of
-/// `trouble`; the first keeps its files through failed rounds, which `rounds` counts.
-async fn trouble_is_not_hidden(
-    node: &Node,
-    trouble: impl FnOnce(),
-    rounds: impl Fn() -> u64,
-) -> (Code, String) {
+/// `trouble`; the first keeps its files through failed rounds.
+async fn trouble_is_not_hidden(node: &Node, trouble: impl FnOnce()) -> (Code, String) {
     let running = node.pod("running", objects(OF_STAGING)).await;
     running.mount().await.unwrap();
     let (files, data) = (running.volume().files(), running.volume().data());
@@ -119,26 +115,17 @@ async fn trouble_is_not_hidden(
     trouble();
     let late = node.pod("late", objects(OF_STAGING)).await;
     let refused = refusal(&late).await;
-    stays(&running, rounds).await;
+    two_refused_rounds(node, &running).await;
     assert_eq!(running.volume().files(), files, "bytes, inodes and times");
     assert_eq!(running.volume().data(), data);
     refused
 }
 
-/// Publishes until two rounds have reached Phase: the second one comes after
-/// the first one's answer was dealt with.
-async fn stays(pod: &Pod, rounds: impl Fn() -> u64) {
-    let before = rounds();
-    pod.republish_until("two more rounds", |_| (rounds() > before + 1).then_some(()))
-        .await;
-}
-
 #[tokio::test]
 async fn an_environment_that_may_no_longer_be_read_is_not_hidden() {
     let node = staging("optional-access").await;
-    let phase = &node.phase;
-    let trouble = || phase.let_read_staging(false);
-    let (code, said) = trouble_is_not_hidden(&node, trouble, || phase.asked()).await;
+    let trouble = || node.phase.let_read_staging(false);
+    let (code, said) = trouble_is_not_hidden(&node, trouble).await;
     assert_eq!(code, Code::NotFound, "{said}");
     assert!(
         said.contains(r#"environment "staging" not found"#),
@@ -149,26 +136,21 @@ async fn an_environment_that_may_no_longer_be_read_is_not_hidden() {
 #[tokio::test]
 async fn a_forbidden_request_is_not_hidden() {
     let node = staging("optional-403").await;
-    let phase = &node.phase;
-    let (code, said) = trouble_is_not_hidden(&node, || phase.forbid(), || phase.fetched()).await;
+    let (code, said) = trouble_is_not_hidden(&node, || node.phase.forbid()).await;
     assert_eq!(code, Code::PermissionDenied, "{said}");
 }
 
 #[tokio::test]
 async fn a_phase_that_is_away_is_not_hidden() {
     let node = staging("optional-away").await;
-    let phase = &node.phase;
-    let (code, said) =
-        trouble_is_not_hidden(&node, || phase.refuse(), || phase.connections()).await;
+    let (code, said) = trouble_is_not_hidden(&node, || node.phase.refuse()).await;
     assert_eq!(code, Code::Internal, "{said}");
 }
 
 #[tokio::test]
 async fn secrets_of_another_key_are_not_hidden() {
     let node = staging("optional-keys").await;
-    let phase = &node.phase;
-    let (code, said) =
-        trouble_is_not_hidden(&node, || phase.mix_keys_up(), || phase.fetched()).await;
+    let (code, said) = trouble_is_not_hidden(&node, || node.phase.mix_keys_up()).await;
     assert_eq!(code, Code::DataLoss, "{said}");
     assert!(said.contains("does not decrypt"), "{said}");
 }

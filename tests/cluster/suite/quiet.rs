@@ -4,7 +4,7 @@ use phase_csi_cluster::{Node, eventually, secret};
 use phase_emulator::seed::Secret;
 use serde_json::json;
 
-use crate::support::refusal;
+use crate::support::{refusal, refusals, two_refused_rounds};
 
 const VALUE: &str = "canary-in-a-value-7f3a";
 const NEW_VALUE: &str = "canary-in-a-new-value-91bc";
@@ -121,15 +121,9 @@ async fn no_value_that_is_formatted_decoded_or_filled_in_is_told_even_when_it_fa
         told.push(said);
     }
     // The same in the way of a rotation, which the driver tells on its own.
-    let refused = |node: &Node| node.provider.output().matches("mount refused").count();
-    let before = refused(&node);
-    assert_eq!(before, FAILING.len());
+    assert_eq!(refusals(&node), FAILING.len());
     node.phase.set("/", "BASE64", "canary, no longer base64");
-    eventually("a refused round", async || {
-        pod.publish().await.unwrap();
-        (refused(&node) > before + 1).then_some(())
-    })
-    .await;
+    two_refused_rounds(&node, &pod).await;
     told.extend([
         node.provider.output(),
         node.driver.output(),

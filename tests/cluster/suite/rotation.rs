@@ -5,7 +5,7 @@ use std::time::Duration;
 use phase_csi_cluster::{Line, Node, eventually, secret};
 use serde_json::json;
 
-use crate::support::{objects, versions_moved};
+use crate::support::{objects, two_refused_rounds, versions_moved};
 
 #[tokio::test]
 async fn a_changed_value_brings_new_bytes_and_a_new_version() {
@@ -308,12 +308,7 @@ async fn a_value_that_no_longer_fits_leaves_every_file_in_place() {
     let before = pod.volume().files();
     node.phase.set("/", "BINARY", "no base64");
     node.phase.set("/", "OTHER", "two");
-    let asked = node.phase.asked();
-    // The third question comes after the second one's answer was dealt with.
-    pod.republish_until("two failed rounds", |_| {
-        (node.phase.asked() > asked + 2).then_some(())
-    })
-    .await;
+    two_refused_rounds(&node, &pod).await;
     assert_eq!(pod.volume().files(), before, "bytes, inodes and times");
     node.phase.set("/", "BINARY", "/wA=");
     pod.republish_until("the mended value", |volume| {

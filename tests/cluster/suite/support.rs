@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use phase_csi_cluster::{Pod, eventually};
+use phase_csi_cluster::{Node, Pod, eventually};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -28,6 +28,21 @@ pub(crate) async fn refusal(pod: &Pod) -> (Code, String) {
     assert!(pod.status().await.is_none(), "{ours}");
     assert!(ours.len() <= 500 && !ours.contains('\n'), "{ours}");
     (error.code(), ours)
+}
+
+/// How many mounts the provider has refused.
+pub(crate) fn refusals(node: &Node) -> usize {
+    node.provider.output().matches("mount refused").count()
+}
+
+/// Publishes until two rounds were refused: the second one comes after the
+/// driver has dealt with the first.
+pub(crate) async fn two_refused_rounds(node: &Node, pod: &Pod) {
+    let before = refusals(node);
+    pod.republish_until("two refused rounds", |_| {
+        (refusals(node) > before + 1).then_some(())
+    })
+    .await;
 }
 
 /// Publishes until the version of every object but these is as before, and
