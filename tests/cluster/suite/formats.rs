@@ -237,7 +237,7 @@ async fn a_template_that_is_wrong_is_refused_with_its_line_before_phase_is_asked
     let (code, said) = refusal(&pod).await;
     assert_eq!(code, Code::InvalidArgument, "{said}");
     assert!(
-        said.contains("objects[0].template (line 4, column 5): template: line 2: ")
+        said.contains("objects[0].template (line 5, column 5): template: ")
             && said.contains("did you mean \"b64encode\"?"),
         "{said}"
     );
