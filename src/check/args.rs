@@ -27,23 +27,23 @@ pub struct CheckArgs {
     )]
     pub files: Vec<String>,
 
-    /// Print the classes in the place of an operator's PhaseSecrets, instead of checking
+    /// Print the classes in the place of an operator's PhaseSecrets
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "output"])]
     pub from_phasesecret: Option<String>,
 
     /// Form of the report: human, json or github
-    #[arg(short, long, value_enum, default_value_t = Output::Human, hide_possible_values = true)]
+    #[arg(short, long, value_enum, default_value_t = Output::Human, hide_default_value = true, hide_possible_values = true)]
     pub output: Output,
 
-    /// Also ask Phase: host, TLS, token, app, environments, keys, references, sizes
+    /// Also ask Phase: host, token, app, keys, references, sizes
     #[arg(long, conflicts_with = "from_phasesecret")]
     pub online: bool,
 
-    /// File with the token for --online, - for standard input; else PHASE_SERVICE_TOKEN
+    /// File with the token, or - [default: $PHASE_SERVICE_TOKEN]
     #[arg(long, value_name = "FILE", requires = "online")]
     pub token_file: Option<String>,
 
-    /// Largest answer in bytes that the driver takes, as its flag of this name says
+    /// The same flag of the driver
     #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024)]
     pub max_call_recv_msg_size: usize,
 

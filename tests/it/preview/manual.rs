@@ -13,12 +13,13 @@ async fn out(arguments: &[&str]) -> String {
 
 #[tokio::test]
 async fn help_is_one_screen_with_an_example() {
-    for command in [&[][..], &["serve"], &["render"], &["completions"], &["man"]] {
+    let commands = COMMANDS.iter().map(std::slice::from_ref);
+    for command in [&[][..]].into_iter().chain(commands) {
         let help = out(&[command, &["--help"]].concat()).await;
         assert!(help.lines().count() <= 24, "{help}");
-        assert!(help.contains("\nExample: "), "{help}");
+        assert!(help.contains("\nExample"), "{help}");
         let wide = help.lines().filter(|line| line.chars().count() > 100);
-        assert!(command == ["serve"] || wide.count() == 0, "{help}");
+        assert!(command.contains(&"serve") || wide.count() == 0, "{help}");
     }
 }
 
