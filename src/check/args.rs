@@ -12,7 +12,6 @@ Examples:
   helm template shop | phase-csi-provider check -f - -o github
   phase-csi-provider check --from-phasesecret phasesecret.yaml > class.yaml
   PHASE_SERVICE_TOKEN=… phase-csi-provider check -f class.yaml --online
-
 Exit codes: 0 fine (warnings too), 1 mistakes, 2 usage, 3 Phase not reached";
 
 /// Finds every mistake in SecretProviderClasses, and in the pods beside them.

@@ -5,7 +5,7 @@ use super::language::Reading;
 use super::rule::Rule;
 use super::workloads::{CLASS_ATTRIBUTE, DRIVER, Volume};
 use crate::class::KNOWN_PARAMETERS;
-use crate::manifest::{Manifest, ProviderClass};
+use crate::manifest::{Manifest, ProviderClass, Scalar, scalar};
 use crate::yaml::Node;
 
 /// Everything in the files that a volume may name.
@@ -120,13 +120,19 @@ fn driver(volume: &Volume<'_>, path: &str, findings: &mut Findings) {
 
 fn read_only(volume: &Volume<'_>, path: &str, findings: &mut Findings) {
     let node = volume.csi.get("readOnly");
-    if node.and_then(Node::text) != Some("true") {
+    if !node.is_some_and(is_true) {
         let at = node.unwrap_or(volume.csi).at;
         let message = format!(
             "{path} is not read-only, and the driver refuses it: add readOnly: true under csi"
         );
         findings.add(Rule::ReadOnly, at, message);
     }
+}
+
+/// True to kubectl: in quotes it is a text, which the API server refuses.
+fn is_true(node: &Node) -> bool {
+    let text = node.text().unwrap_or_default().to_ascii_lowercase();
+    scalar(node) == Scalar::Switch && ["true", "yes", "on", "y"].contains(&text.as_str())
 }
 
 fn attributes(volume: &Volume<'_>, path: &str, findings: &mut Findings) {

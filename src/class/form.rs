@@ -19,6 +19,31 @@ pub(super) struct Fields<'a> {
 pub(super) struct Text<'a> {
     pub(super) text: &'a str,
     pub(super) at: Place,
+    /// Whether its lines stand in the parameter as they are.
+    pub(super) is_block: bool,
+}
+
+impl<'a> Text<'a> {
+    /// The text of a node; of a block without the line end that nobody means,
+    /// unless it is kept.
+    fn of(node: &'a Node, keep: bool) -> Option<Self> {
+        let (Data::Text { text, style }, false) = (&node.data, node.is_null()) else {
+            return None;
+        };
+        let (at, is_block) = match style {
+            Style::Literal { from } => (*from, true),
+            Style::Plain | Style::Quoted => (node.at, false),
+        };
+        Some(Self {
+            text: if is_block && !keep {
+                text.trim_end()
+            } else {
+                text
+            },
+            at,
+            is_block,
+        })
+    }
 }
 
 impl<'a> Fields<'a> {
@@ -124,60 +149,42 @@ impl<'a> Fields<'a> {
     /// A text that may be absent or empty.
     pub(super) fn any_text(&mut self, name: &'static str) -> Option<Text<'a>> {
         let node = self.node(name)?;
-        match &node.data {
-            // A block ends with a line end that nobody means.
-            Data::Text {
-                text,
-                style: Style::Literal { .. },
-            } if name != "template" => Some(Text {
-                text: text.trim_end(),
-                at: node.at,
-            }),
-            Data::Text { text, .. } if !node.is_null() => Some(Text { text, at: node.at }),
-            _ => {
-                let found = node.kind();
-                let (expected, remedy) = ("a text", "write a text, or leave the field out");
-                self.wrong_at(
-                    name,
-                    node.at,
-                    Problem::Kind {
-                        found,
-                        expected,
-                        remedy,
-                    },
-                );
-                None
-            }
+        let text = Text::of(node, name == "template");
+        if text.is_none() {
+            let (expected, remedy) = ("a text", "write a text, or leave the field out");
+            self.wrong_kind(name, node, expected, remedy);
         }
+        text
     }
 
     /// A list of texts.
     pub(super) fn list(&mut self, name: &'static str) -> Option<Vec<Text<'a>>> {
         let node = self.node(name)?;
         let texts = node.list().and_then(|items| {
-            let text = |item: &'a Node| {
-                Some(Text {
-                    text: item.text()?,
-                    at: item.at,
-                })
-            };
-            items.iter().map(text).collect::<Option<Vec<_>>>()
+            let texts = items.iter().map(|item| Text::of(item, false));
+            texts.collect::<Option<Vec<_>>>()
         });
         if texts.is_none() {
-            let found = node.kind();
-            let expected = "a list of texts";
             let remedy = "write for example [\"DB_*\", \"API_KEY\"]";
-            self.wrong_at(
-                name,
-                node.at,
-                Problem::Kind {
-                    found,
-                    expected,
-                    remedy,
-                },
-            );
+            self.wrong_kind(name, node, "a list of texts", remedy);
         }
         texts
+    }
+
+    fn wrong_kind(
+        &mut self,
+        name: &str,
+        node: &Node,
+        expected: &'static str,
+        remedy: &'static str,
+    ) {
+        let found = node.kind();
+        let problem = Problem::Kind {
+            found,
+            expected,
+            remedy,
+        };
+        self.wrong_at(name, node.at, problem);
     }
 
     /// `true` or `false`.
@@ -196,7 +203,7 @@ impl<'a> Fields<'a> {
         names: &[&'static str],
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        let Text { text, at } = self.text(name)?;
+        let Text { text, at, .. } = self.text(name)?;
         let chosen = parse(text);
         if chosen.is_none() {
             self.wrong_at(
@@ -217,7 +224,7 @@ impl<'a> Fields<'a> {
     pub(super) fn path(
         &mut self,
         name: &'static str,
-        Text { text, at }: Text<'_>,
+        Text { text, at, .. }: Text<'_>,
         check: Result<(), PathProblem>,
     ) -> Option<String> {
         let Err(problem) = check else {

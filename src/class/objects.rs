@@ -12,7 +12,7 @@ use crate::phase::keys::{self, Globs, Keys};
 use crate::render::encoding::Encoding;
 use crate::render::field::Pointer;
 use crate::render::format::Format;
-use crate::render::template::Template;
+use crate::render::template::{Template, TemplateError};
 use crate::render::{NameRules, Object, PathProblem, Shape, check};
 use crate::yaml::{self, Node, YamlError};
 
@@ -248,7 +248,7 @@ fn many(fields: &mut Fields<'_>) -> Keys {
 
 fn globs(fields: &mut Fields<'_>, name: &'static str) -> Vec<glob::Pattern> {
     let texts = fields.list(name).unwrap_or_default();
-    let globs = texts.into_iter().filter_map(|Text { text, at }| {
+    let globs = texts.into_iter().filter_map(|Text { text, at, .. }| {
         let wrong = |problem| {
             fields.wrong_at(
                 name,
@@ -265,7 +265,7 @@ fn globs(fields: &mut Fields<'_>, name: &'static str) -> Vec<glob::Pattern> {
 }
 
 fn permission(fields: &mut Fields<'_>) -> Option<u32> {
-    let Text { text, at } = fields.text("filePermission")?;
+    let Text { text, at, .. } = fields.text("filePermission")?;
     let mode = octal(text);
     if mode.is_none() {
         let value = shortened(text);
@@ -313,18 +313,26 @@ fn shape(fields: &mut Fields<'_>, keys: &Keys) -> Option<Shape> {
 /// A key without `objectName` names its file itself.
 fn file_of_key(fields: &mut Fields<'_>, key: &str, rules: &NameRules) {
     let check = file_name(&rules.name(key));
-    let at = fields
-        .text("secretKey")
-        .map_or_else(|| fields.at(), |key| key.at);
-    fields.path("secretKey", Text { text: key, at }, check);
+    if let Some(name) = fields.text("secretKey") {
+        fields.path("secretKey", name, check);
+    }
 }
 
-fn template(fields: &mut Fields<'_>, Text { text, at }: Text<'_>) -> Option<Template> {
-    let wrong = |error| fields.wrong_at("template", at, Problem::Template(error));
-    Template::parse(text).map_err(wrong).ok()
+/// Of a block, the mistake's own line is named: it stands in the parameter as it is.
+fn template(fields: &mut Fields<'_>, text: Text<'_>) -> Option<Template> {
+    let wrong = |mut error: TemplateError| {
+        let mut at = text.at;
+        if text.is_block
+            && let Some(line) = error.line.take()
+        {
+            at.line += line - 1;
+        }
+        fields.wrong_at("template", at, Problem::Template(error));
+    };
+    Template::parse(text.text).map_err(wrong).ok()
 }
 
-fn pointer(fields: &mut Fields<'_>, Text { text, at }: Text<'_>) -> Option<Pointer> {
+fn pointer(fields: &mut Fields<'_>, Text { text, at, .. }: Text<'_>) -> Option<Pointer> {
     let wrong = |problem| {
         let text = shortened(text);
         fields.wrong_at("field", at, Problem::Pointer { text, problem });

@@ -121,10 +121,9 @@ impl File {
         for document in documents {
             flatten(document, &mut manifests);
         }
-        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
         Ok(Self {
             name,
-            lines: [0].into_iter().chain(ends).collect(),
+            lines: line_starts(&text),
             text,
             manifests,
         })
@@ -154,7 +153,7 @@ impl File {
     pub fn line(&self, number: usize) -> Option<&str> {
         let index = number.checked_sub(1)?;
         let begin = *self.lines.get(index)?;
-        let line = self.text[begin..].lines().next().unwrap_or_default();
+        let line = self.text[begin..].split(['\r', '\n']).next()?;
         let secret = line.contains("pss_") || self.is_within_secret(number);
         (!secret).then_some(line)
     }
@@ -210,6 +209,17 @@ impl Manifest {
 #[must_use]
 pub fn value<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
     path.iter().try_fold(node, |node, key| node.get(key))
+}
+
+/// Lines as the reader of YAML counts them: a lone carriage return ends one, too.
+fn line_starts(text: &str) -> Vec<usize> {
+    let bytes = text.as_bytes();
+    let ends = (0..bytes.len()).filter(|&at| match bytes[at] {
+        b'\n' => true,
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    });
+    [0].into_iter().chain(ends.map(|at| at + 1)).collect()
 }
 
 fn shown(path: &str) -> &str {
@@ -280,6 +290,19 @@ mod tests {
         let one =
             file(r#"{"kind":"List","items":[{"kind":"Secret","data":{"a":"aGk="}},{"kind":"B"}]}"#);
         assert_eq!(one.line(1), None);
+    }
+
+    #[test]
+    fn lines_are_those_that_yaml_counts() {
+        let ends = ["\n", "\r\n", "\r"];
+        for end in ends {
+            let text = format!("a: 1{end}b: 2{end}{end}c: 3{end}");
+            let file = file(&text);
+            let c = &file.manifests()[0].get(&["c"]).expect("there");
+            assert_eq!(c.at.line, 4, "{text:?}");
+            assert_eq!(file.line(c.at.line), Some("c: 3"), "{text:?}");
+            assert_eq!(file.line(3), Some(""), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `check --from-phasesecret`: the class that gives the files an operator's
 //! `PhaseSecret` gives as keys.
 //!
-//! [`resource`] reads what the operator would read, [`class`] writes it down as
-//! classes, [`notes`] says what cannot be carried over.
+//! `resource` reads what the operator would read, `class` writes it down as
+//! classes, `notes` says what cannot be carried over.
 
 mod class;
 mod notes;

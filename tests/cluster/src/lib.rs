@@ -21,7 +21,7 @@ mod volume;
 pub use api::{Namespace, PodStatus};
 pub use kubelet::Pod;
 pub use node::{Node, NodeBuilder, parameters};
-pub use phase::{Phase, secret};
+pub use phase::{Phase, secret, tagged, undecryptable};
 pub use process::Process;
 pub use programs::{Line, Programs};
 pub use volume::{Entry, Volume};

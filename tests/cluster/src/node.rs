@@ -41,6 +41,7 @@ pub struct Node {
 pub struct NodeBuilder {
     name: &'static str,
     secrets: Vec<Secret>,
+    staging: Vec<Secret>,
     phase: Option<Phase>,
     raw_authority: bool,
     driver_arguments: Vec<String>,
@@ -52,6 +53,7 @@ impl Node {
         NodeBuilder {
             name,
             secrets,
+            staging: Vec::new(),
             phase: None,
             raw_authority: false,
             driver_arguments: Vec::new(),
@@ -223,6 +225,12 @@ impl Node {
 }
 
 impl NodeBuilder {
+    /// Lets the environment `Staging` of the same app hold secrets, too.
+    pub fn staging(mut self, secrets: Vec<Secret>) -> Self {
+        self.staging = secrets;
+        self
+    }
+
     /// Shares another node's Phase.
     pub fn phase_of(mut self, other: &Node) -> Self {
         self.phase = Some(other.phase.clone());
@@ -247,7 +255,7 @@ impl NodeBuilder {
         let client = programs.client().await;
         let phase = match self.phase {
             Some(phase) => phase,
-            None => Phase::start(self.secrets).await,
+            None => Phase::start(self.secrets, self.staging).await,
         };
         let namespace = namespace(&client, self.name, &phase).await;
         let mut installation = Installation::prepare(programs, self.name, phase.url());

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phase_emulator::seed::{Account, App, Environment, Secret, Token};
-use phase_emulator::{Emulator, Fault, FaultKind, Options, Seed};
+use phase_emulator::{Emulator, Endpoint, Fault, FaultKind, Options, Seed};
 
 const APP: &str = "shop";
 const ENVIRONMENT: &str = "Production";
+const STAGING: &str = "Staging";
+const ACCOUNT: &str = "pods";
 
 /// Names of the service account's two tokens.
 const FIRST: &str = "first";
@@ -22,11 +24,30 @@ pub fn secret(path: &str, key: &str, value: &str) -> Secret {
     Secret::new(path, key, value)
 }
 
+/// A secret at the root with tags.
+pub fn tagged(key: &str, value: &str, tags: &[&str]) -> Secret {
+    Secret {
+        tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+        ..secret("/", key, value)
+    }
+}
+
+/// A secret at the root whose value nobody can decrypt.
+pub fn undecryptable(key: &str) -> Secret {
+    Secret {
+        stored_value: Some("not encrypted at all".to_owned()),
+        ..secret("/", key, "")
+    }
+}
+
 impl Phase {
-    pub(crate) async fn start(secrets: Vec<Secret>) -> Self {
-        let environment = Environment::new(ENVIRONMENT, secrets);
-        let mut seed = Seed::new(vec![App::new(APP, vec![environment])]);
-        let mut account = Account::service("pods");
+    pub(crate) async fn start(production: Vec<Secret>, staging: Vec<Secret>) -> Self {
+        let environments = vec![
+            Environment::new(ENVIRONMENT, production),
+            Environment::new(STAGING, staging),
+        ];
+        let mut seed = Seed::new(vec![App::new(APP, environments)]);
+        let mut account = Account::service(ACCOUNT);
         account.tokens = vec![Token::named(FIRST), Token::named(SECOND)];
         seed.accounts.push(account);
         Self(Arc::new(Emulator::start(Options::new(seed)).await.unwrap()))
@@ -60,6 +81,31 @@ impl Phase {
             .unwrap();
     }
 
+    /// Lets the account read the environment `Staging`, or no longer.
+    pub fn let_read_staging(&self, may_read: bool) {
+        let control = self.0.control();
+        control.set_access(ACCOUNT, APP, STAGING, may_read).unwrap();
+    }
+
+    /// From now on secrets are forbidden, to any account.
+    pub fn forbid(&self) {
+        let code = FaultKind::Status {
+            code: 403,
+            retry_after: None,
+        };
+        self.fault_of_secrets(code);
+    }
+
+    /// From now on secrets come encrypted for somebody else.
+    pub fn mix_keys_up(&self) {
+        self.fault_of_secrets(FaultKind::WrongKey);
+    }
+
+    fn fault_of_secrets(&self, kind: FaultKind) {
+        let fault = Fault::always(kind).on(Endpoint::Secrets);
+        self.0.control().set_fault(fault);
+    }
+
     /// Deletes a secret.
     pub fn delete(&self, path: &str, key: &str) {
         self.0
@@ -91,6 +137,11 @@ impl Phase {
     /// Requests so far for tokens: every call of the provider begins with one.
     pub fn asked(&self) -> u64 {
         self.0.control().requests().tokens
+    }
+
+    /// Requests so far for the secrets of an environment.
+    pub fn fetched(&self) -> u64 {
+        self.0.control().requests().secrets
     }
 
     /// All requests so far.

@@ -4,11 +4,17 @@
 
 mod authority;
 mod credentials;
+mod formats;
 mod limits;
 mod manifests;
+mod mistakes;
 mod mounts;
+mod names;
+mod objects;
+mod optional;
 mod quiet;
 mod restarts;
 mod rotation;
 mod secrets;
 mod selection;
+mod support;

@@ -1,16 +1,10 @@
 //! What a pod finds in its volume after the first mount.
 
-use std::collections::BTreeMap;
-
 use futures_util::future::join_all;
 use phase_csi_cluster::{Node, Pod, eventually, secret};
 use serde_json::json;
 
-fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
-    pairs
-        .map(|(path, text)| (path.to_owned(), text.to_owned()))
-        .into()
-}
+use crate::support::texts;
 
 #[tokio::test]
 async fn the_first_mount_puts_every_secret_into_a_file_named_after_its_key() {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use phase_csi_cluster::{Line, Node, eventually, secret};
 use serde_json::json;
 
+use crate::support::{objects, two_refused_rounds, versions_moved};
+
 #[tokio::test]
 async fn a_changed_value_brings_new_bytes_and_a_new_version() {
     let node = Node::with(
@@ -179,4 +181,139 @@ async fn a_rotation_is_told_in_the_way_of_the_driver_line() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_changed_value_changes_only_the_files_that_are_made_of_it() {
+    let node = Node::with(
+        "rules-value",
+        vec![
+            secret("/", "DB_USER", "u"),
+            secret("/", "DB_PASSWORD", "one"),
+            secret("/", "API", r#"{"key": "k", "id": "one"}"#),
+        ],
+    )
+    .start()
+    .await;
+    let list = "
+- {objectName: db.env, format: dotenv, include: [DB_*]}
+- {objectName: db.conf, template: '{{ DB_USER }}:{{ DB_PASSWORD }}'}
+- {objectName: user.conf, template: '{{ DB_USER }}'}
+- {objectName: api/key, secretKey: API, field: /key}
+- {objectName: api/id, secretKey: API, field: /id}
+- {objectName: user, secretKey: DB_USER}
+";
+    let pod = node.pod("web", objects(list)).await;
+    pod.mount().await.unwrap();
+    let before = pod.status().await.unwrap().versions();
+    assert_eq!(before.len(), 6);
+    node.phase.set("/", "DB_PASSWORD", "two");
+    pod.republish_until("the new password", |volume| {
+        (volume.text("db.conf")? == "u:two").then_some(())
+    })
+    .await;
+    assert_eq!(
+        pod.volume().text("db.env").as_deref(),
+        Some("DB_PASSWORD=two\nDB_USER=u\n")
+    );
+    let now = versions_moved(&pod, &before, &["db.env", "db.conf"]).await;
+    node.phase.set("/", "API", r#"{"key": "k", "id": "two"}"#);
+    pod.republish_until("the new id", |volume| {
+        (volume.text("api/id")? == "two").then_some(())
+    })
+    .await;
+    versions_moved(&pod, &now, &["api/id"]).await;
+}
+
+#[tokio::test]
+async fn an_added_key_comes_into_the_files_that_select_it() {
+    let node = Node::with("rules-key", vec![secret("/", "DB_USER", "u")])
+        .start()
+        .await;
+    let list = "
+- {objectName: db.env, format: dotenv, include: [DB_*]}
+- {objectName: user, secretKey: DB_USER}
+";
+    let pod = node.pod("web", objects(list)).await;
+    pod.mount().await.unwrap();
+    let before = pod.status().await.unwrap().versions();
+    node.phase.set("/", "OTHER", "x");
+    node.phase.set("/", "DB_PORT", "5432");
+    pod.republish_until("the new line", |volume| {
+        (volume.text("db.env")? == "DB_PORT=5432\nDB_USER=u\n").then_some(())
+    })
+    .await;
+    versions_moved(&pod, &before, &["db.env"]).await;
+}
+
+#[tokio::test]
+async fn a_changed_format_template_or_rule_takes_effect_in_running_pods() {
+    let node = Node::with(
+        "rules-class",
+        vec![secret("/", "KEY", "AP8="), secret("/in", "KEY", "v")],
+    )
+    .start()
+    .await;
+    let pod = node
+        .pod(
+            "web",
+            objects(
+                "
+- {objectName: all, format: dotenv, path: /in}
+- {objectName: conf, template: 'key={{ KEY }}', path: /in}
+- {objectName: raw, secretKey: KEY}
+- {objectName: stays, secretKey: KEY, path: /in}
+",
+            ),
+        )
+        .await;
+    pod.mount().await.unwrap();
+    assert_eq!(pod.volume().text("all").as_deref(), Some("KEY=v\n"));
+    let before = pod.status().await.unwrap().versions();
+    let mut class = objects(
+        "
+- {objectName: all, format: json, path: /in}
+- {objectName: conf, template: 'key: {{ KEY }}', path: /in}
+- {objectName: raw, secretKey: KEY, encoding: base64}
+- {objectName: stays, secretKey: KEY, path: /in}
+",
+    );
+    class["nameTransformer"] = "lower-kebab".into();
+    node.edit_class(class).await;
+    pod.republish_until("the other rules", |volume| {
+        let files = volume.files();
+        (files["all"].bytes == b"{\n  \"key\": \"v\"\n}\n"
+            && files["conf"].bytes == b"key: v"
+            && files["raw"].bytes == b"\x00\xff")
+            .then_some(())
+    })
+    .await;
+    versions_moved(&pod, &before, &["all", "conf", "raw"]).await;
+}
+
+#[tokio::test]
+async fn a_value_that_no_longer_fits_leaves_every_file_in_place() {
+    let node = Node::with(
+        "rules-unfit",
+        vec![secret("/", "BINARY", "AP8="), secret("/", "OTHER", "one")],
+    )
+    .start()
+    .await;
+    let list = "
+- {objectName: binary, secretKey: BINARY, encoding: base64}
+- {objectName: other, secretKey: OTHER}
+";
+    let pod = node.pod("web", objects(list)).await;
+    pod.mount().await.unwrap();
+    let before = pod.volume().files();
+    node.phase.set("/", "BINARY", "no base64");
+    node.phase.set("/", "OTHER", "two");
+    two_refused_rounds(&node, &pod).await;
+    assert_eq!(pod.volume().files(), before, "bytes, inodes and times");
+    node.phase.set("/", "BINARY", "/wA=");
+    pod.republish_until("the mended value", |volume| {
+        let files = volume.files();
+        (files["binary"].bytes == b"\xff\x00" && files["other"].bytes == b"two").then_some(())
+    })
+    .await;
 }

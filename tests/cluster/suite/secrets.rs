@@ -239,3 +239,102 @@ async fn an_object_that_is_not_mounted_is_told_as_an_event() {
     .await;
     assert!(node.namespace.secret("copy").await.is_none());
 }
+
+#[tokio::test]
+async fn decoded_values_and_custom_names_are_exact_in_the_secret() {
+    let node = Node::with(
+        "sync-decoded",
+        vec![
+            secret("/", "KEYSTORE", "AAH//oCB"),
+            secret("/", "SALT", "00ff80"),
+            secret("/", "LOGIN", r#"{"user": "shop", "pin": 7}"#),
+            secret("/", "TOKEN", "/w=="),
+        ],
+    );
+    let node = node.start().await;
+    let list = "
+- {objectName: java/keystore.p12, secretKey: KEYSTORE, encoding: base64}
+- {objectName: salt.bin, secretKey: SALT, encoding: hex}
+- {objectName: user, secretKey: LOGIN, field: /user}
+- {secretKey: TOKEN}
+- {objectName: app.json, format: json, include: [LOGIN, SALT]}
+";
+    let class = json!({"objects": list, "processors": "TOKEN: {asName: token, type: base64}"});
+    let named = |object: &str, key: &str| json!({"objectName": object, "key": key});
+    let objects = json!([{"secretName": "app", "type": "Opaque", "data": [
+        named("java/keystore.p12", "keystore"), named("salt.bin", "salt"), named("user", "user"),
+        named("token", "token"), named("app.json", "config.json"),
+    ]}]);
+    let pod = pod(&node, class, objects).await;
+    pod.mount().await.unwrap();
+    let json = "{\n  \"LOGIN\": \"{\\\"user\\\": \\\"shop\\\", \\\"pin\\\": 7}\",\n  \"SALT\": \"00ff80\"\n}\n";
+    let expected: [(&str, &[u8]); 5] = [
+        ("config.json", json.as_bytes()),
+        ("keystore", b"\x00\x01\xff\xfe\x80\x81"),
+        ("salt", b"\x00\xff\x80"),
+        ("token", b"\xff"),
+        ("user", b"shop"),
+    ];
+    let expected = expected.map(|(key, bytes)| (key.to_owned(), bytes.to_vec()));
+    assert_eq!(data(&node, "app").await, expected.into());
+}
+
+#[tokio::test]
+async fn a_synced_secret_follows_the_value_that_a_template_is_made_of() {
+    let node = Node::with(
+        "sync-template",
+        vec![secret("/", "USER", "u"), secret("/", "PASSWORD", "one")],
+    );
+    let node = node.start().await;
+    let list = "
+- objectName: pull/config.json
+  template: '{\"auths\":{\"registry.test\":{\"auth\":\"{{ (USER ~ \":\" ~ PASSWORD)|b64encode }}\"}}}'
+";
+    let objects = json!([{"secretName": "pull", "type": "kubernetes.io/dockerconfigjson",
+        "data": [{"objectName": "pull/config.json", "key": ".dockerconfigjson"}]}]);
+    let pod = pod(&node, json!({"objects": list}), objects).await;
+    pod.mount().await.unwrap();
+    let credentials = |login: &str| {
+        format!(r#"{{"auths":{{"registry.test":{{"auth":"{login}"}}}}}}"#).into_bytes()
+    };
+    let first = data(&node, "pull").await;
+    assert_eq!(first[".dockerconfigjson"], credentials("dTpvbmU="));
+    node.phase.set("/", "PASSWORD", "two");
+    eventually("the Secret's new bytes", async || {
+        pod.publish().await.unwrap();
+        let now = data(&node, "pull").await;
+        (now[".dockerconfigjson"] == credentials("dTp0d28=")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tls_secret_is_made_of_a_bundle_from_a_template() {
+    let node = Node::with(
+        "tls-template",
+        vec![
+            secret("/tls", "TLS_CERT", &format!("\n{CERTIFICATE}\n")),
+            secret("/tls", "TLS_KEY", KEY.trim_end()),
+        ],
+    );
+    let node = node.start().await;
+    let list = "
+- objectName: tls/bundle.pem
+  path: /tls
+  filePermission: 0400
+  template: |
+    {{ TLS_KEY|trim }}
+    {{ TLS_CERT|trim }}
+";
+    let objects = json!([{"secretName": "edge", "type": "kubernetes.io/tls", "data": [
+        {"objectName": "tls/bundle.pem", "key": "tls.crt"},
+        {"objectName": "tls/bundle.pem", "key": "tls.key"},
+    ]}]);
+    let pod = pod(&node, json!({"objects": list}), objects).await;
+    pod.mount().await.unwrap();
+    let bundle = format!("{KEY}{CERTIFICATE}");
+    assert_eq!(pod.volume().text("tls/bundle.pem"), Some(bundle));
+    let data = data(&node, "edge").await;
+    assert_eq!(String::from_utf8_lossy(&data["tls.crt"]), CERTIFICATE);
+    assert!(data["tls.key"].starts_with(b"-----BEGIN EC PRIVATE KEY-----"));
+}

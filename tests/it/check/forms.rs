@@ -189,3 +189,25 @@ fn every_example_is_fine() {
         "{report}"
     );
 }
+
+#[test]
+fn files_that_are_no_manifests_are_refused_as_such() {
+    let files = Files::of(&["x"]);
+    let path = files.path(0);
+    let shown = path.display();
+    for (bytes, expected) in [
+        (
+            vec![0xff, 0xfe],
+            format!("error: {shown} is not UTF-8 text: save it as UTF-8\n"),
+        ),
+        (
+            vec![b'#'; 16 * 1024 * 1024 + 1],
+            format!("error: {shown} is larger than 16777216 bytes: split it\n"),
+        ),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let output = files.check(&[]);
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(text(output.stderr), expected);
+    }
+}

@@ -53,6 +53,12 @@ fn volumes() -> Vec<Case> {
         ),
         case(
             "read-only",
+            changed("readOnly: true", "readOnly: \"true\""),
+            16,
+            "volume \"secrets\" is not read-only, and the driver refuses it: add readOnly: true under csi",
+        ),
+        case(
+            "read-only",
             changed("readOnly: true", "readOnly: false"),
             16,
             "volume \"secrets\" is not read-only, and the driver refuses it: add readOnly: true under csi",
@@ -194,6 +200,7 @@ fn a_pod_as_it_should_be_is_fine() {
         pod(CSI),
         secret("shop", "stringData: {token: CANARY}"),
         secret("shop", "data: {PHASE_SERVICE_TOKEN: CANARY}"),
+        changed("readOnly: true", "readOnly: yes"),
     ] {
         assert_eq!(found(&Files::of(&[&text]).json(&[])), [], "{text}");
     }

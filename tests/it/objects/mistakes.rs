@@ -181,7 +181,7 @@ pub const OBJECTS: [(&str, &str); 45] = [
     ),
     (
         "- objectName: f\n  template: |\n    a\n    {{ b\n",
-        "objects[0].template (line 3, column 5): template: line 2: unexpected end of input, expected end of variable block: mend the template",
+        "objects[0].template (line 4, column 5): template: unexpected end of input, expected end of variable block: mend the template",
     ),
     (
         "- {objectName: f, template: \"{{ A|b64 }}\"}\n",
