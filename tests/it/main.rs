@@ -10,6 +10,7 @@
 mod check;
 mod class;
 mod docs;
+mod examples;
 mod formats;
 mod mount;
 mod objects;
