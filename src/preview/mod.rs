@@ -191,10 +191,6 @@ fn large(files: &[render::File]) -> Option<String> {
 fn refusals(error: &RenderError) -> Refusals {
     let cause = error.cause();
     match error {
-        RenderError::Names(mistakes) => {
-            let texts = mistakes.iter().map(|mistake| (cause, mistake.to_string()));
-            texts.collect()
-        }
         RenderError::Objects(mistakes) => {
             let texts = mistakes
                 .iter()

@@ -83,9 +83,6 @@ pub enum RenderError {
         "the files of this class have more than {MOST_BYTES} bytes together: select fewer secrets, or make two classes"
     )]
     Large,
-    /// Names that cannot be files.
-    #[error("{0}")]
-    Names(Mistakes<NameMistake>),
     /// Every object is optional, and none of their secrets exist.
     #[error(
         "no secrets selected: none of the keys that the class names exist in app \"{app}\": create one, or set allowEmpty: \"true\""
@@ -94,7 +91,8 @@ pub enum RenderError {
         /// The app's name.
         app: String,
     },
-    /// Secrets that are missing, or that cannot be what an object makes of them.
+    /// Secrets that are missing, that cannot be what an object makes of them, or
+    /// whose names cannot be files.
     #[error("{0}")]
     Objects(Mistakes<ObjectMistake>),
 }
@@ -106,7 +104,6 @@ impl RenderError {
         match self {
             Self::Empty { .. } | Self::Nothing { .. } => Cause::NotFound,
             Self::Large => Cause::TooLarge,
-            Self::Names(_) => Cause::InvalidClass,
             Self::Objects(mistakes) => mistakes
                 .iter()
                 .next()
@@ -141,14 +138,14 @@ pub fn files(answer: &Answer, layout: &Layout) -> Result<Vec<File>, RenderError>
     let Drafts {
         files,
         mut names,
-        mistakes,
+        mut mistakes,
         ..
     } = drafts;
-    Mistakes::none_or(mistakes).map_err(RenderError::Objects)?;
     names.extend(collisions(
         files.iter().map(|file| (&file.path, &file.source)),
     ));
-    Mistakes::none_or(names).map_err(RenderError::Names)?;
+    mistakes.extend(names.into_iter().map(ObjectMistake::name));
+    Mistakes::none_or(mistakes).map_err(RenderError::Objects)?;
     if files.is_empty() && !layout.allow_empty {
         let app = answer.app.clone();
         return Err(RenderError::Nothing { app });

@@ -113,6 +113,9 @@ pub enum ObjectProblem {
         /// Whether only keys with a tag count.
         tagged: bool,
     },
+    /// A name that no file can have, or that two files would have.
+    #[error("{0}")]
+    Name(NameMistake),
     /// Two keys have one name in a file of a format or template.
     #[error(
         "{} and {} would both be {name:?} in one file: give one another name by asName in processors, or select one", both.0, both.1
@@ -129,6 +132,14 @@ pub enum ObjectProblem {
 }
 
 impl ObjectMistake {
+    /// Of names, which say themselves whose they are.
+    pub(super) const fn name(mistake: NameMistake) -> Self {
+        Self {
+            label: None,
+            problem: ObjectProblem::Name(mistake),
+        }
+    }
+
     /// What the driver's code follows from.
     #[must_use]
     pub const fn cause(&self) -> Cause {
@@ -142,6 +153,7 @@ impl ObjectMistake {
             ObjectProblem::Decode { .. }
             | ObjectProblem::Field { .. }
             | ObjectProblem::Format(_)
+            | ObjectProblem::Name(_)
             | ObjectProblem::SameName { .. } => Cause::InvalidClass,
         }
     }

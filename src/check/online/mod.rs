@@ -274,11 +274,6 @@ impl One<'_> {
                     findings.add(rule(mistake.cause()), at, mistake.to_string());
                 }
             }
-            RenderError::Names(mistakes) => {
-                for mistake in mistakes.iter() {
-                    findings.add(rule(error.cause()), self.class.at, mistake.to_string());
-                }
-            }
             _ => findings.add(rule(error.cause()), self.class.at, error.to_string()),
         }
     }
