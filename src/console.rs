@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::manifest::ProviderClass;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client, ClientConfig};
 use crate::phase::host::{Host, HostError};
@@ -40,24 +39,22 @@ pub struct ConsoleArgs {
     pub insecure_skip_tls_verify: bool,
 }
 
-/// The parameter that names a class's console.
-const HOST: &str = "phaseHost";
-
 impl ConsoleArgs {
-    /// The hosts that a class may name: as `serve` has them with the same flags;
-    /// without any, the class's own, where it is `https://`. Whoever runs a
-    /// command sends a token of their own, to a host that they can read.
+    /// The hosts that a class may name: as `serve` has them with the same flags.
+    /// Without any, none but the default: whoever may write a class could else
+    /// have a person's or a workflow's token sent to a host of theirs.
     ///
     /// # Errors
     /// An `--allowed-host` that is no address.
-    pub fn hosts(&self, class: &ProviderClass) -> Result<AllowedHosts, HostError> {
+    pub fn hosts(&self) -> Result<AllowedHosts, HostError> {
         let default = self.phase_host.clone().unwrap_or_default();
-        if self.phase_host.is_some() || !self.allowed_host.is_empty() {
-            return AllowedHosts::new(default, &self.allowed_host);
-        }
-        let own = class.parameter(HOST).map(|host| host.text.trim());
-        let own = own.filter(|text| text.parse().is_ok_and(|host: Host| !host.is_plain()));
-        AllowedHosts::new(default, own.as_slice())
+        AllowedHosts::new(default, &self.allowed_host)
+    }
+
+    /// Whether no flag says which hosts a class may name.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.phase_host.is_none() && self.allowed_host.is_empty()
     }
 
     /// A client of these flags.

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::console::ConsoleArgs;
 use crate::phase::allowed::AllowedHosts;
-use crate::phase::host::HostError;
+use crate::phase::host::{Host, HostError};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -64,19 +64,11 @@ pub enum Output {
 }
 
 impl CheckArgs {
-    /// As `serve` with the same flags. Without any, offline, every `https://` host;
-    /// online none but the default, since whoever may write a class could else have
-    /// the token sent to a host of theirs.
+    /// As `serve` with the same flags; without any, offline, every `https://` host.
     pub(super) fn hosts(&self) -> Result<AllowedHosts, HostError> {
-        let ConsoleArgs {
-            phase_host,
-            allowed_host,
-            ..
-        } = &self.console;
-        let default = phase_host.clone().unwrap_or_default();
-        if phase_host.is_none() && allowed_host.is_empty() && !self.online {
-            return AllowedHosts::new(default, &["*"]);
+        if self.console.is_silent() && !self.online {
+            return AllowedHosts::new(Host::default(), &["*"]);
         }
-        AllowedHosts::new(default, allowed_host)
+        self.console.hosts()
     }
 }

@@ -122,7 +122,7 @@ fn nothing(files: &[File], classes: &[(&File, ProviderClass)], choice: &Choice<'
 const SHOWN: usize = 8;
 
 fn of(file: &File, class: &ProviderClass, console: &ConsoleArgs) -> Result<Wanted, Vec<Error>> {
-    let hosts = console.hosts(class).map_err(|error| vec![error.into()])?;
+    let hosts = console.hosts().map_err(|error| vec![error.into()])?;
     let mut mistakes: Vec<_> = kinds(class)
         .chain(twice(class))
         .chain(unnamed(class))

@@ -210,22 +210,26 @@ async fn a_phase_that_gives_no_usable_answer_is_worth_another_try() {
 }
 
 #[tokio::test]
-async fn a_host_of_the_class_is_asked_without_flags_only_where_it_is_https() {
+async fn a_host_of_the_class_is_asked_only_where_a_flag_admits_it() {
     let scene = Scene::of(one()).await;
-    let render = async |host: &str| {
+    // The emulator speaks no TLS: that it was asked is what counts.
+    let secure = scene.emulator.url().replace("http://", "https://");
+    let render = async |host: &str, flags: &[&str]| {
         let text = class("keys", &format!("phaseApp: a\nphaseHost: {host}"));
         let file = scene.file("class.yaml", &text);
         let mut render = command(&["render", "-f", &file, "--deadline", "1s"]);
-        render.env("PHASE_SERVICE_TOKEN", scene.token());
+        render.args(flags).env("PHASE_SERVICE_TOKEN", scene.token());
         ran(render).await
     };
-    let plain = render(&scene.emulator.url()).await;
-    assert!(plain.failed(1)[0].contains(" is not allowed on this node: "));
-    // The emulator speaks no TLS: that it was asked is what counts.
-    let secure = scene.emulator.url().replace("http://", "https://");
-    let secure = render(&secure).await;
-    assert!(!secure.failed(3)[0].contains("not allowed"), "{secure:?}");
-    let any = render("\"*\"").await;
+    for host in [&scene.emulator.url(), &secure] {
+        let refused = render(host, &[]).await;
+        let line = &refused.failed(1)[0];
+        assert!(line.contains(" is not allowed on this node: "), "{line}");
+    }
+    assert_eq!(scene.emulator.control().requests().connections, 0);
+    let asked = render(&secure, &["--allowed-host", &secure]).await;
+    assert!(!asked.failed(3)[0].contains("not allowed"), "{asked:?}");
+    let any = render("\"*\"", &[]).await;
     assert!(
         any.failed(1)[0].contains("phaseHost: host \"*\" "),
         "{any:?}"
