@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use phase_csi_provider::check::Rule;
 use phase_csi_provider::class::{Attributes, Class, KNOWN_FIELDS, KNOWN_PARAMETERS};
 use phase_csi_provider::phase::allowed::AllowedHosts;
 use phase_csi_provider::phase::host::Host;
@@ -18,9 +19,13 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The names in back quotes in the first column of the table below a heading.
+/// The names in back quotes in the first column of the README's table below a heading.
 fn first_column(heading: &str) -> BTreeSet<String> {
-    let readme = file("README.md");
+    first_column_of("README.md", heading)
+}
+
+fn first_column_of(path: &str, heading: &str) -> BTreeSet<String> {
+    let readme = file(path);
     let (_, section) = readme.split_once(&format!("# {heading}\n")).expect(heading);
     let section = section.split("\n#").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
@@ -49,6 +54,23 @@ fn the_readme_lists_exactly_the_fields_of_objects_formats_and_filters() {
     assert_eq!(first_column("Formats"), BTreeSet::from(formats));
     let filters = FILTERS.map(str::to_owned);
     assert_eq!(first_column("Templates"), BTreeSet::from(filters));
+}
+
+#[test]
+fn the_rules_of_check_are_listed_as_they_are() {
+    let rules = Rule::ALL.iter().map(|rule| rule.id().to_owned());
+    let listed = first_column_of("docs/check.md", "What `check` finds");
+    assert_eq!(listed, rules.collect());
+    let page = file("docs/check.md");
+    for rule in Rule::ALL {
+        let row = format!(
+            "| `{}` | {} | {} |",
+            rule.id(),
+            rule.severity().word(),
+            rule.about()
+        );
+        assert!(page.contains(&row), "{row}");
+    }
 }
 
 #[test]
