@@ -115,7 +115,7 @@ pub enum ObjectProblem {
     },
     /// A name that no file can have, or that two files would have.
     #[error("{0}")]
-    Name(NameMistake),
+    Name(Box<NameMistake>),
     /// Two keys have one name in a file of a format or template.
     #[error(
         "{} and {} would both be {name:?} in one file: give one another name by asName in processors, or select one", both.0, both.1
@@ -133,10 +133,10 @@ pub enum ObjectProblem {
 
 impl ObjectMistake {
     /// Of names, which say themselves whose they are.
-    pub(super) const fn name(mistake: NameMistake) -> Self {
+    pub(super) fn name(mistake: NameMistake) -> Self {
         Self {
             label: None,
-            problem: ObjectProblem::Name(mistake),
+            problem: ObjectProblem::Name(Box::new(mistake)),
         }
     }
 
