@@ -9,8 +9,10 @@ use crate::yaml::{Node, Place};
 /// How every token of Phase begins.
 const TOKEN: &str = "pss_";
 
-/// Findings about one object; nobody reads more at once.
+/// Findings of the driver's side of one object; nobody reads more at once.
 const MOST: usize = 100;
+/// Mistakes in the parameters of one class: two for each entry that it can have.
+const MOST_IN_PARAMETERS: usize = 4_000;
 
 /// One thing to mend, or to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,7 @@ pub(super) struct Findings {
     file: String,
     object: String,
     found: Vec<Finding>,
+    in_parameters: usize,
 }
 
 impl Findings {
@@ -52,6 +55,7 @@ impl Findings {
             file: file.to_owned(),
             object,
             found: Vec::new(),
+            in_parameters: 0,
         }
     }
 
@@ -60,13 +64,18 @@ impl Findings {
     }
 
     pub(super) fn push(&mut self, rule: Rule, place: Option<Place>, message: &str) {
-        if self.is_full() {
+        let (so_far, most) = self.room(rule);
+        if so_far >= most {
             return;
         }
-        let message = match self.found.len() + 1 {
-            MOST => "there are more mistakes than are shown: mend these first",
-            _ => message,
+        let message = if so_far + 1 == most {
+            "there are more mistakes than are shown: mend these first"
+        } else {
+            message
         };
+        if rule == Rule::Parameters {
+            self.in_parameters += 1;
+        }
         self.found.push(Finding {
             rule,
             file: self.file.clone(),
@@ -76,9 +85,19 @@ impl Findings {
         });
     }
 
-    /// Whether looking for more is of no use.
-    pub(super) const fn is_full(&self) -> bool {
-        self.found.len() >= MOST
+    /// How many findings there are of what a rule counts for, and how many there may be.
+    fn room(&self, rule: Rule) -> (usize, usize) {
+        if rule == Rule::Parameters {
+            (self.in_parameters, MOST_IN_PARAMETERS)
+        } else {
+            (self.found.len() - self.in_parameters, MOST)
+        }
+    }
+
+    /// Whether looking for more of a rule is of no use.
+    pub(super) fn is_full(&self, rule: Rule) -> bool {
+        let (so_far, most) = self.room(rule);
+        so_far >= most
     }
 
     pub(super) fn into_object(self) -> String {
@@ -93,7 +112,7 @@ impl Findings {
     pub(super) fn fields(&mut self, node: &Node, known: &[&str], of: &str) {
         self.repeated(node, of);
         for field in node.map().unwrap_or_default() {
-            if self.is_full() {
+            if self.is_full(Rule::UnknownField) {
                 return;
             }
             if !known.contains(&field.key.as_str()) {

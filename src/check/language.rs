@@ -31,7 +31,7 @@ pub(super) fn read(
         },
         Err(mistakes) => {
             for mistake in mistakes {
-                if findings.is_full() {
+                if findings.is_full(Rule::Parameters) {
                     break;
                 }
                 let at = place(class, &mistake);

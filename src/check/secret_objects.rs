@@ -102,7 +102,7 @@ fn data<'a>(entry: &'a Node, path: &str, reading: &Reading, findings: &mut Findi
     };
     let mut keys = BTreeMap::new();
     for (number, item) in items.iter().enumerate() {
-        if findings.is_full() {
+        if findings.is_full(Rule::ObjectName) {
             break;
         }
         let path = format!("{path}[{number}]");
@@ -168,7 +168,7 @@ pub(super) fn found(class: &ProviderClass, files: &[String], findings: &mut Find
         if files.contains(&name) {
             continue;
         }
-        if findings.is_full() {
+        if findings.is_full(Rule::ObjectName) {
             break;
         }
         let next = match crate::spelling::near(name, &files) {

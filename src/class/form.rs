@@ -1,9 +1,14 @@
 //! The fields of one YAML map, read one by one; every mistake keeps its place.
 
+use std::collections::HashSet;
+
 use super::mistake::{Mistake, Problem, Spot, quoted, shortened};
 use crate::render::PathProblem;
 use crate::spelling::near;
 use crate::yaml::{Data, Field, Node, Place, Style};
+
+/// A near spelling is looked for in so many mistakes: more than entries there can be.
+const MOST_HINTS: usize = 4_000;
 
 /// The fields of one YAML map in a parameter, and the mistakes found so far.
 pub(super) struct Fields<'a> {
@@ -78,25 +83,28 @@ impl<'a> Fields<'a> {
     }
 
     fn refuse_unknown(&mut self, known: &[&'static str]) {
-        for (index, field) in self.fields.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for field in self.fields {
             let name = shortened(&field.key);
-            let before = &self.fields[..index];
             if !known.contains(&field.key.as_str()) {
-                let meant = near(&field.key, known);
-                let what = "field";
-                self.wrong_at(
-                    &name,
-                    field.at,
-                    Problem::Unknown {
-                        what,
-                        name: name.clone(),
-                        meant,
-                    },
-                );
-            } else if before.iter().any(|other| other.key == field.key) {
+                let problem = Problem::Unknown {
+                    what: "field",
+                    name: name.clone(),
+                    meant: self.meant(&field.key, known),
+                };
+                self.wrong_at(&name, field.at, problem);
+            } else if !seen.insert(&field.key) {
                 self.wrong_at(&name, field.at, Problem::Twice { name: name.clone() });
             }
         }
+    }
+
+    /// The spelling that was meant; not looked for once there are very many mistakes.
+    fn meant(&self, wrong: &str, known: &[&'static str]) -> Option<&'static str> {
+        if self.mistakes.len() > MOST_HINTS {
+            return None;
+        }
+        near(wrong, known)
     }
 
     /// Where the map begins.

@@ -113,6 +113,19 @@ fn a_key_that_a_selection_excludes_is_never_a_file() {
 }
 
 #[test]
+fn every_mistake_of_two_thousand_entries_is_told() {
+    let mut objects = "    objects: |\n".to_owned();
+    objects.extend((0..2000).map(|n| format!("      - {{secretKey: KEY_{n}, encodng: hex}}\n")));
+    let found = found(&Files::of(&[&class(&objects)]).json(&[]));
+    assert_eq!(found.len(), 2000);
+    assert!(
+        found[1999].2.starts_with("objects[1999].encodng: "),
+        "{:?}",
+        found[1999]
+    );
+}
+
+#[test]
 fn of_very_many_mistakes_the_first_are_told() {
     let parameters: String = (0..20_000).map(|n| format!("    p{n}: x\n")).collect();
     let mut objects = "    objects: |\n".to_owned();
@@ -120,11 +133,11 @@ fn of_very_many_mistakes_the_first_are_told() {
     objects += "  secretObjects:\n    - secretName: web\n      type: Opaque\n      data:\n";
     let data = (0..10_000).map(|n| format!("        - {{objectName: KEZ_{n}, key: k{n}}}\n"));
     objects.extend(data);
-    for text in [class(&parameters), class(&objects)] {
+    for (text, most) in [(class(&parameters), 4000), (class(&objects), 100)] {
         let found = found(&Files::of(&[&text]).json(&[]));
-        assert_eq!(found.len(), 100);
+        assert_eq!(found.len(), most);
         assert_eq!(
-            found[99].2,
+            found[most - 1].2,
             "there are more mistakes than are shown: mend these first"
         );
     }
