@@ -8,6 +8,7 @@ pub mod encoding;
 pub mod field;
 pub mod format;
 mod layout;
+mod mistake;
 mod names;
 mod object;
 mod path;
@@ -17,8 +18,9 @@ mod version;
 pub mod wiped;
 
 pub use layout::{Layout, NameRules, Object, Processor, Shape};
+pub use mistake::{ObjectMistake, ObjectProblem};
 pub use names::{NameMistake, Source, collisions};
-pub use object::{ObjectMistake, ObjectProblem};
+
 pub use path::{PathProblem, check};
 pub use version::VersionKey;
 

@@ -1,0 +1,100 @@
+use super::*;
+
+fn at(line: usize, column: usize) -> Place {
+    Place { line, column }
+}
+
+fn only(source: &str) -> Node {
+    let mut documents = documents(source).expect("is YAML");
+    assert_eq!(documents.len(), 1);
+    documents.remove(0)
+}
+
+#[test]
+fn every_node_knows_its_place_and_its_writing() {
+    let node = only("- secretKey: A\n  optional: true\n-  {path: \"/b\", filePermission: 0644}\n");
+    let items = node.list().expect("a list");
+    assert_eq!(items[0].map().expect("a map")[1].at, at(2, 3));
+    assert_eq!(items[0].get("optional").expect("there").at, at(2, 13));
+    assert_eq!(items[1].at, at(3, 4));
+    let mode = items[1].get("filePermission").expect("there");
+    let Data::Text { text, style } = &mode.data else {
+        panic!("{mode:?}");
+    };
+    assert_eq!((text.as_str(), *style), ("0644", Style::Plain));
+    let path = items[1].get("path").expect("there");
+    assert!(matches!(
+        path.data,
+        Data::Text {
+            style: Style::Quoted,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_block_knows_where_its_text_begins() {
+    let node = only("spec:\n  objects: |\n    - a\n    - b\n  x: |+\n\n     y\n");
+    let spec = node.get("spec").expect("there");
+    let style = |key: &str| match spec.get(key).expect("there").data {
+        Data::Text { style, .. } => style,
+        _ => panic!("no text"),
+    };
+    assert_eq!(style("objects"), Style::Literal { from: at(3, 5) });
+    assert_eq!(style("x"), Style::Literal { from: at(6, 6) });
+}
+
+#[test]
+fn aliases_are_what_they_stand_for() {
+    let node = only("a: &x [1, 2]\nb: *x\n");
+    assert_eq!(
+        node.get("b").expect("there").list().expect("a list").len(),
+        2
+    );
+}
+
+#[test]
+fn a_bomb_of_aliases_stays_small() {
+    let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
+    for level in 1..20 {
+        let before = format!("*a{}", level - 1);
+        bomb += &format!("a{level}: &a{level} [{}]\n", [before.as_str(); 9].join(","));
+    }
+    let error = documents(&bomb).expect_err("too large");
+    assert_eq!(error.problem, YamlProblem::Large);
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{}: more than 100000 values, counting what aliases stand for: make it smaller",
+            error.at
+        )
+    );
+}
+
+#[test]
+fn what_is_no_yaml_is_refused_with_its_place() {
+    for (source, line) in [
+        ("a: [1, 2\n", 1),
+        ("a: b: c\n", 1),
+        ("x:\n  - a\n b: c\n", 3),
+        ("a: &x [*x]\n", 1),
+        ("*nowhere\n", 1),
+        ("\"open\n", 1),
+    ] {
+        let error = documents(source).expect_err(source);
+        assert_eq!(error.at.line, line, "{error}");
+    }
+    let deep = "[".repeat(1000);
+    let error = documents(&deep).expect_err("too deep");
+    assert!(matches!(error.problem, YamlProblem::Syntax(_)), "{error}");
+}
+
+#[test]
+fn documents_are_told_apart_and_empty_ones_left_out() {
+    assert_eq!(documents("").expect("nothing"), []);
+    assert_eq!(
+        documents("---\n---\na: 1\n---\n# b\n").expect("one").len(),
+        1
+    );
+    assert_eq!(documents("a: 1\n---\nb: 2\n").expect("two").len(), 2);
+}
