@@ -54,6 +54,19 @@ fn expected(example: &str) -> (Value, Vec<&'static str>) {
                 "password",
             ],
         ),
+        "README.md, objects" => (
+            app(
+                "keyspace.cloud",
+                "Production",
+                &[
+                    ("/", "DB_PASSWORD"),
+                    ("/", "API_KEY"),
+                    ("/", "DB_HOST"),
+                    ("/backend", "MODE"),
+                ],
+            ),
+            vec![".env", "API_KEY", "app.properties", "db/password"],
+        ),
         "jdbc-properties.yaml" => (
             app(
                 "orders",
@@ -105,18 +118,21 @@ fn examples() -> Vec<(String, String)> {
     };
     let mut examples: Vec<_> = names.map(read).collect();
     examples.retain(|(_, text)| text.contains("kind: SecretProviderClass"));
-    examples.push(("README.md".to_owned(), class_of_the_readme()));
+    let class = yaml_of_the_readme("kind: SecretProviderClass");
+    let objects = yaml_of_the_readme("    objects: |\n");
+    examples.push(("README.md, objects".to_owned(), class.clone() + &objects));
+    examples.push(("README.md".to_owned(), class));
     examples.sort();
     examples
 }
 
-/// The one whole class in the README.
-fn class_of_the_readme() -> String {
+/// The first YAML block of the README that has these words.
+fn yaml_of_the_readme(words: &str) -> String {
     let readme = read("README.md");
     let blocks = readme.split("```yaml\n").skip(1);
     let mut blocks = blocks.map(|block| block.split("```").next().unwrap());
-    let class = blocks.find(|block| block.contains("kind: SecretProviderClass"));
-    class.unwrap().to_owned()
+    let block = blocks.find(|block| block.contains(words));
+    block.expect(words).to_owned()
 }
 
 async fn run(arguments: &[&str], token: &str) -> (i32, String) {
@@ -167,5 +183,5 @@ async fn every_example_passes_check_and_renders_its_files() {
         assert_eq!(rendered, paths.into_iter().collect(), "{name}");
         seen += 1;
     }
-    assert!(seen >= 6, "{seen} examples");
+    assert!(seen >= 7, "{seen} examples");
 }
