@@ -15,6 +15,10 @@ use super::opener::{Opener, Sealed, Wanted};
 use super::wire::App;
 use super::{Error, Selection, selection};
 
+/// How many secrets all selections may take together, each counted as often as
+/// it is taken: a hundred entries that each take ten thousand.
+const MOST_SELECTED: usize = 1_000_000;
+
 /// What was opened for a query, before references are resolved.
 pub(super) struct Chosen {
     /// The environments, each once.
@@ -42,8 +46,16 @@ pub(super) async fn choose(
     let environments = fetch(account, app, selections).await?;
     let mut rows = Rows::default();
     let mut candidates = Vec::with_capacity(selections.len());
+    let mut selected = 0;
     for (number, selection) in selections.iter().enumerate() {
-        candidates.push(rows.add(&environments[number], number, selection));
+        let rows = rows.add(&environments[number], number, selection);
+        selected += rows.len();
+        if selected > MOST_SELECTED {
+            return Err(Error::TooManySelected {
+                most: MOST_SELECTED,
+            });
+        }
+        candidates.push(rows);
         yield_now().await;
     }
     let rows = rows.sealed(selections);
@@ -108,7 +120,8 @@ async fn fetch(
 #[derive(Default)]
 struct Rows {
     rows: Vec<Row>,
-    known: HashMap<(String, usize), usize>,
+    /// By the environment's address and the row's index in it.
+    known: HashMap<(usize, usize), usize>,
 }
 
 struct Row {
@@ -141,9 +154,9 @@ impl Rows {
     }
 
     fn index(&mut self, environment: &Arc<Environment>, row: usize) -> usize {
-        let id = environment.place().environment_id.clone();
+        let address = Arc::as_ptr(environment).addr();
         let next = self.rows.len();
-        let index = *self.known.entry((id, row)).or_insert(next);
+        let index = *self.known.entry((address, row)).or_insert(next);
         if index == next {
             self.rows.push(Row {
                 environment: Arc::clone(environment),

@@ -158,6 +158,14 @@ pub enum Error {
         /// The limit.
         most: usize,
     },
+    /// Selections take more secrets than is sane.
+    #[error(
+        "objects take more than {most} secrets together: select fewer in each entry, or make two classes"
+    )]
+    TooManySelected {
+        /// The limit.
+        most: usize,
+    },
     /// References lead to more than is sane.
     #[error("references lead to more than {most} {what}: mount fewer secrets in one class")]
     TooManyReferences {
@@ -178,7 +186,8 @@ impl Error {
             Self::Keyring(error) => error.cause(),
             Self::LargeValue { .. }
             | Self::TooManyEnvironments { .. }
-            | Self::TooManyReferences { .. } => Cause::TooLarge,
+            | Self::TooManyReferences { .. }
+            | Self::TooManySelected { .. } => Cause::TooLarge,
             Self::Reference { problem, .. } => problem.cause(),
             Self::Row(error) => error.cause(),
             Self::Selection(error) => error.cause(),

@@ -76,6 +76,28 @@ async fn more_than_64_environments_are_refused_before_they_are_fetched() {
     assert_eq!(answer.files.len(), 64);
 }
 
+#[tokio::test]
+async fn a_million_selected_secrets_are_the_most() {
+    let secrets = |count: usize| -> Vec<_> {
+        let names = (0..count).map(|n| format!("KEY_{n}"));
+        names.map(|name| Secret::new("/", &name, "value")).collect()
+    };
+    let production = Environment::new("Production", secrets(1001));
+    let (_emulator, daemon, token) = serving(vec![production]).await;
+    let entry = |n: usize| format!("- {{objectName: f{n}, include: [NONE], format: json}}\n");
+    let objects: String = (0..1000).map(entry).collect();
+    let parameters = json!({"phaseApp": "shop", "objects": objects});
+    let error = daemon
+        .mount(&token, &parameters)
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert_eq!(
+        error.message(),
+        "objects take more than 1000000 secrets together: select fewer in each entry, or make two classes"
+    );
+}
+
 #[test]
 fn files_larger_than_any_driver_takes_are_refused() {
     let secret = Arc::new(Opened {
