@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use crate::class::{Attributes, AttributesError, Class, ClassError};
@@ -14,7 +13,7 @@ use crate::phase::allowed::AllowedHosts;
 use crate::phase::{self, Answer, Phase};
 use crate::provider::Failure;
 use crate::provider::grpc::{File, MountRequest, MountResponse, ObjectVersion};
-use crate::render::{self, Layout, RenderError};
+use crate::render::{self, RenderError};
 
 /// Answers mounts: every collaborator that the way needs.
 pub struct Mounter {
@@ -50,7 +49,7 @@ impl Mounter {
         }
         let (environments, folders) = (environments(&answer), folders(&class));
         let app = answer.app.clone();
-        let files = render(answer, class.layout).await?;
+        let files = render::files_apart(answer, class.layout).await?;
         let pod = attributes.pod();
         info!(
             namespace = pod.namespace,
@@ -65,16 +64,6 @@ impl Mounter {
             "mounted"
         );
         Ok(response(files))
-    }
-}
-
-/// On a thread of its own: a class of many templates takes its time.
-async fn render(answer: Answer, layout: Layout) -> Result<Vec<render::File>, RenderError> {
-    let render = move || render::files(&answer, &layout);
-    match spawn_blocking(render).await {
-        Ok(files) => files,
-        // A panic in our code costs this mount only: the provider room answers for it.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -25,9 +25,9 @@ use tokio::task::spawn_blocking;
 use crate::cause::Cause;
 use crate::credential::{STANDARD_INPUT, own_token};
 use crate::deadline::Deadline;
+use crate::phase::Phase;
 use crate::phase::token::Token;
-use crate::phase::{Answer, Phase};
-use crate::render::{self, Layout, RenderError};
+use crate::render::{self, RenderError};
 
 use classes::{Choice, Wanted};
 use directory::{Content, Directory};
@@ -145,7 +145,7 @@ async fn each(
         warn(&format!("SecretProviderClass {label}: {}", shown(warning)));
     }
     let (app, mut warnings) = (answer.app.clone(), answer.warnings.clone());
-    let files = files(answer, class.layout)
+    let files = render::files_apart(answer, class.layout)
         .await
         .map_err(|error| refusals(&error))?;
     if let Some(warning) = large(&files) {
@@ -160,13 +160,6 @@ async fn each(
         warnings,
         files,
     })
-}
-
-async fn files(answer: Answer, layout: Layout) -> Result<Vec<render::File>, RenderError> {
-    match spawn_blocking(move || render::files(&answer, &layout)).await {
-        Ok(files) => files,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 /// What a node takes unless its `--max-call-send-msg-size` says otherwise.

@@ -24,7 +24,10 @@ pub use names::{NameMistake, Source, collisions};
 pub use path::{PathProblem, check};
 pub use version::VersionKey;
 
+use std::panic::resume_unwind;
+
 use secrecy::{ExposeSecret, SecretSlice};
+use tokio::task::spawn_blocking;
 
 use crate::cause::Cause;
 use crate::mistakes::Mistakes;
@@ -157,6 +160,18 @@ pub fn files(answer: &Answer, layout: &Layout) -> Result<Vec<File>, RenderError>
         layout,
         &VersionKey::new(&answer.version_key),
     ))
+}
+
+/// [`files`] on a thread where work may take long: a class of many templates does.
+///
+/// # Errors
+/// As [`files`].
+pub async fn files_apart(answer: Answer, layout: Layout) -> Result<Vec<File>, RenderError> {
+    match spawn_blocking(move || files(&answer, &layout)).await {
+        Ok(files) => files,
+        // A panic in our code is for whoever asked, as if nothing stood between.
+        Err(error) => resume_unwind(error.into_panic()),
+    }
 }
 
 /// The drafts with their versions, sorted by path; the marker where there are none.

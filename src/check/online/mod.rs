@@ -9,8 +9,6 @@ mod size;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
-
 use super::finding::{Finding, Findings, shortened};
 use super::offline::Checked;
 use super::rule::Rule;
@@ -215,15 +213,12 @@ impl One<'_> {
         let is_refused = self.read.query.on_reference_error == OnReferenceError::Fail
             && !answer.warnings.is_empty();
         let layout = self.read.layout.clone();
-        let rendered = spawn_blocking(move || render::files(&answer, &layout)).await;
-        let files = match rendered {
-            Ok(Ok(files)) => files,
-            Ok(Err(error)) => {
+        let files = match render::files_apart(answer, layout).await {
+            Ok(files) => files,
+            Err(error) => {
                 self.unrendered(&error, findings);
                 return None;
             }
-            // A panic in our code: let it end the command.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         let size = size::size(&files);
         if size > self.limit {
