@@ -1,8 +1,8 @@
 //! The class as a resource: what the API server and the driver demand of it.
 
-use super::finding::{Findings, is_object_name, shortened};
+use super::finding::{Findings, shortened};
 use super::rule::Rule;
-use crate::manifest::{API_GROUP, CLASS_KIND, Manifest, ProviderClass, Scalar};
+use crate::manifest::{API_GROUP, CLASS_KIND, Manifest, ProviderClass, Scalar, is_object_name};
 use crate::yaml::Node;
 
 /// Fields of `spec` that the driver knows.

@@ -2,12 +2,11 @@
 
 use super::finding::Findings;
 use super::rule::Rule;
-use crate::class::{Class, Mistake};
-use crate::manifest::{ProviderClass, place_in_file};
+use crate::class::Class;
+use crate::manifest::ProviderClass;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::environment::Filter;
 use crate::render::{NameRules, Object, Shape};
-use crate::yaml::Place;
 
 /// What a class makes, as far as that is known without Phase.
 #[derive(Default)]
@@ -34,7 +33,7 @@ pub(super) fn read(
                 if findings.is_full(Rule::Parameters) {
                     break;
                 }
-                let at = place(class, &mistake);
+                let at = class.place_of(&mistake);
                 findings.add(Rule::Parameters, at, mistake.to_string_in_place());
             }
             Reading::default()
@@ -45,24 +44,6 @@ pub(super) fn read(
 fn known(class: &Class) -> Vec<String> {
     let objects = class.layout.objects.iter();
     objects.filter_map(Object::known_path).collect()
-}
-
-/// Where in the file a mistake stands.
-fn place(class: &ProviderClass, mistake: &Mistake) -> Place {
-    let spot = &mistake.place;
-    match (class.parameter(&spot.parameter), spot.at) {
-        (Some(parameter), Some(at)) => place_in_file(parameter, at),
-        (Some(parameter), None) if spot.path == spot.parameter => {
-            let unknown = !crate::class::KNOWN_PARAMETERS.contains(&spot.parameter.as_str());
-            if unknown {
-                parameter.name_at
-            } else {
-                parameter.node.at
-            }
-        }
-        (Some(parameter), None) => parameter.node.at,
-        (None, _) => class.parameters_at(),
-    }
 }
 
 impl Reading {

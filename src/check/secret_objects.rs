@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::{Findings, hint, is_object_name, shortened};
+use super::finding::{Findings, hint, shortened};
 use super::language::Reading;
 use super::rule::Rule;
 use super::secret_types::{self, Keys};
 use super::workloads::list;
-use crate::manifest::ProviderClass;
+use crate::manifest::{ProviderClass, is_object_name};
 use crate::yaml::{Node, Place};
 
 const FIELDS: [&str; 5] = ["annotations", "data", "labels", "secretName", "type"];

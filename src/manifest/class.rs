@@ -1,6 +1,7 @@
 //! A SecretProviderClass as it is written.
 
 use super::{Manifest, Scalar, scalar, value};
+use crate::class::{Mistake, Problem};
 use crate::yaml::{Data, Field, Node, Place, Style};
 
 /// The group of the driver's resources.
@@ -91,6 +92,20 @@ impl ProviderClass {
         let fields = parameters.unwrap_or_default();
         let field = fields.iter().find(|field| field.key == "parameters");
         field.map_or(self.at, |field| field.at)
+    }
+
+    /// Where in the file a mistake of the class stands: in its parameter's text, at
+    /// an unknown parameter's name, or where a missing parameter belongs.
+    #[must_use]
+    pub fn place_of(&self, mistake: &Mistake) -> Place {
+        let Some(parameter) = self.parameter(&mistake.place.parameter) else {
+            return self.parameters_at();
+        };
+        match (mistake.place.at, &mistake.problem) {
+            (Some(inside), _) => place_in_file(parameter, inside),
+            (None, Problem::Unknown { .. }) => parameter.name_at,
+            (None, _) => parameter.node.at,
+        }
     }
 
     /// The namespace it lands in when nothing else says which.

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::class::{Class, Mistake, Problem};
+use crate::class::{Class, Mistake};
 use crate::console::ConsoleArgs;
-use crate::manifest::{File, Parameter, ProviderClass, STANDARD_INPUT, Scalar, place_in_file};
+use crate::manifest::{File, ProviderClass, STANDARD_INPUT, Scalar, is_object_name};
 use crate::yaml::Place;
 
 use super::error::Error;
@@ -129,7 +129,7 @@ fn of(file: &File, class: &ProviderClass, console: &ConsoleArgs) -> Result<Wante
         .collect();
     let read = Class::read(class.pairs(), &hosts);
     if let Err(found) = &read {
-        let located = |mistake: &Mistake| (place(class, mistake), mistake.to_string_in_place());
+        let located = |mistake: &Mistake| (class.place_of(mistake), mistake.to_string_in_place());
         mistakes.extend(found.iter().map(located));
     }
     mistakes.sort_by_key(|(at, _)| *at);
@@ -157,7 +157,7 @@ fn unnamed(class: &ProviderClass) -> Option<(Place, String)> {
         "metadata.name {:?} is not a name: use lower-case letters, digits, \"-\" and \".\"",
         class.name
     );
-    (!is_name(&class.name)).then_some((class.at, text))
+    (!is_object_name(&class.name)).then_some((class.at, text))
 }
 
 /// Values that the API server refuses, since parameters are texts.
@@ -189,35 +189,6 @@ fn twice(class: &ProviderClass) -> impl Iterator<Item = (Place, String)> {
         let text = format!("{name} stands here twice: remove one");
         (parameter.name_at, text)
     })
-}
-
-/// Where in the file a mistake stands.
-fn place(class: &ProviderClass, mistake: &Mistake) -> Place {
-    let parameter = class.parameter(&mistake.place.parameter);
-    match (parameter, mistake.place.at) {
-        (None, _) => class.at,
-        (Some(parameter), Some(inside)) => place_in_file(parameter, inside),
-        (Some(parameter), None) => begin(parameter, &mistake.problem),
-    }
-}
-
-/// A mistake of the whole parameter is where the wrong word of it is.
-fn begin(parameter: &Parameter, problem: &Problem) -> Place {
-    match problem {
-        Problem::Unknown { .. } => parameter.name_at,
-        _ => parameter.node.at,
-    }
-}
-
-/// A name of Kubernetes, which is also a name of a directory.
-fn is_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let inner = |byte: u8| plain(byte) || byte == b'-' || byte == b'.';
-    let bytes = name.as_bytes();
-    let ends = bytes.first().zip(bytes.last());
-    name.len() <= 253
-        && ends.is_some_and(|(first, last)| plain(*first) && plain(*last))
-        && bytes.iter().all(|byte| inner(*byte))
 }
 
 fn label(namespace: Option<&str>, name: &str) -> String {

@@ -33,7 +33,7 @@ async fn every_mistake_of_every_class_has_its_line() {
     assert_eq!(
         errors,
         [
-            "3:18: SecretProviderClass shop/keys: phaseApp is missing: name the app, or give its id as phaseAppId",
+            "6:3: SecretProviderClass shop/keys: phaseApp is missing: name the app, or give its id as phaseAppId",
             "7:5: SecretProviderClass shop/keys: unknown parameter \"phaseAp\": did you mean \"phaseApp\"?",
             "8:16: SecretProviderClass shop/keys: recursive: true or false stands where a text belongs: put it into quotes",
             "9:5: SecretProviderClass shop/keys: recursive stands here twice: remove one",
