@@ -24,7 +24,7 @@ async fn serving(environments: Vec<Environment>) -> (Emulator, Daemon, String) {
 }
 
 #[tokio::test]
-async fn two_thousand_entries_cost_two_requests_and_open_each_row_once() {
+async fn two_thousand_entries_cost_two_requests() {
     let secrets = (0..500).map(|n| Secret::new("/", &format!("KEY_{n:03}"), &format!("value {n}")));
     let production = Environment::new("Production", secrets.collect());
     let (emulator, daemon, token) = serving(vec![production]).await;
