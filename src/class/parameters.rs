@@ -97,6 +97,12 @@ impl<'a> Form<'a> {
         self.values.get(parameter).map(|value| value.trim())
     }
 
+    /// The text of a parameter that is YAML: its places count from its first line,
+    /// and its first line is indented as the others are.
+    fn untrimmed(&self, parameter: &str) -> Option<&'a str> {
+        self.values.get(parameter).copied()
+    }
+
     /// Takes tokens out, so that no other error can quote one.
     fn refuse_tokens(&mut self) {
         for (name, value) in &mut self.values {
@@ -218,7 +224,7 @@ impl<'a> Form<'a> {
     fn defaults(&mut self) -> Defaults {
         let transformers = Transformer::NAMES.map(|name| (name, Transformer::parse(name)));
         let transformer = self.choice(NAME_TRANSFORMER, &transformers).flatten();
-        let processors = match self.get(PROCESSORS) {
+        let processors = match self.untrimmed(PROCESSORS) {
             Some(text) => processors(text, &mut self.mistakes),
             None => BTreeMap::new(),
         };
@@ -242,8 +248,7 @@ impl<'a> Form<'a> {
 
     /// One selection with its object for each entry; without `objects` one for all.
     fn objects(&mut self, defaults: Defaults) -> Vec<(Selection, Object)> {
-        // Not trimmed: the places in it count from its first line.
-        let Some(text) = self.values.get(OBJECTS).copied() else {
+        let Some(text) = self.untrimmed(OBJECTS) else {
             return vec![whole_class(defaults)];
         };
         let entries = objects::parse(text, &defaults, &mut self.mistakes);

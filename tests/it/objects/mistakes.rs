@@ -254,6 +254,10 @@ fn every_mistake_of_a_processor_has_its_place_and_text() {
         assert_eq!(only("processors", text), said, "{text}");
     }
     assert_eq!(
+        only("processors", "\n  A: {type: hex}\n  B: {}\n"),
+        "processors.A.type (line 2, column 13): type \"hex\" is not one of \"plain\", \"base64\""
+    );
+    assert_eq!(
         only("nameTransformer", "snake"),
         "nameTransformer \"snake\" is not one of \"camel\", \"upper-camel\", \"lower-snake\", \"tf-var\", \"lower-kebab\", \"upper_snake\": did you mean \"lower-snake\"?"
     );
