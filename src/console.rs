@@ -8,6 +8,9 @@ use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client, ClientConfig};
 use crate::phase::host::{Host, HostError};
 
+/// What stands for standard input, where a command asks for a file.
+pub const STANDARD_INPUT: &str = "-";
+
 /// Which consoles may be asked, and how.
 #[derive(Args, Clone, Debug)]
 pub struct ConsoleArgs {

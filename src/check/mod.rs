@@ -28,8 +28,9 @@ use finding::Findings;
 use offline::Checked;
 use report::Report;
 
+use crate::console::STANDARD_INPUT;
 use crate::credential::OwnTokenError;
-use crate::manifest::{self, File, ManifestError};
+use crate::manifest::{File, ManifestError};
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::CaFileError;
 use crate::phase::host::{Host, HostError};
@@ -158,7 +159,7 @@ fn colour() -> bool {
 /// All files; one that is no YAML is a finding, so that the others are checked.
 fn read(args: &CheckArgs) -> Result<(Vec<File>, Vec<Finding>), Error> {
     let paths = &args.files;
-    let is_input = |path: &&String| *path == manifest::STANDARD_INPUT;
+    let is_input = |path: &&String| *path == STANDARD_INPUT;
     let named = paths.iter().chain(&args.token_file);
     if named.filter(is_input).count() > 1 {
         return Err(Error::TwiceStandardInput);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::mistake::{Mistake, Problem, Spot, quoted, shortened};
 use crate::render::PathProblem;
 use crate::spelling::near;
-use crate::yaml::{Data, Field, Node, Place, Style};
+use crate::yaml::{self, Data, Field, Node, Place, Style};
 
 /// A near spelling is looked for in so many mistakes: more than entries there can be.
 const MOST_HINTS: usize = 4_000;
@@ -26,6 +26,43 @@ pub(super) struct Text<'a> {
     pub(super) at: Place,
     /// Whether its lines stand in the parameter as they are.
     pub(super) is_block: bool,
+}
+
+/// The one document of a parameter's text; nothing where there is none.
+///
+/// # Errors
+/// The text is no YAML, or has more documents; `expected` and `remedy` say what belongs there.
+pub(super) fn document(
+    parameter: &str,
+    text: &str,
+    expected: &'static str,
+    remedy: &'static str,
+) -> Result<Option<Node>, Box<Mistake>> {
+    let mut documents = yaml::documents(text).map_err(|error| {
+        let problem = Problem::Yaml(error.problem);
+        Mistake::at(parameter, error.at, problem)
+    })?;
+    let document = documents.pop();
+    if documents.is_empty() {
+        return Ok(document);
+    }
+    let found = "more than one document";
+    Err(wrong_document(parameter, found, expected, remedy).into())
+}
+
+/// A parameter whose document is of another kind than expected.
+pub(super) fn wrong_document(
+    parameter: &str,
+    found: &'static str,
+    expected: &'static str,
+    remedy: &'static str,
+) -> Mistake {
+    let problem = Problem::Kind {
+        found,
+        expected,
+        remedy,
+    };
+    Mistake::at(parameter, Place { line: 1, column: 1 }, problem)
 }
 
 impl<'a> Text<'a> {

@@ -204,6 +204,15 @@ impl Mistake {
     }
 }
 
+impl Mistake {
+    /// A mistake at a place in the text of a parameter that is YAML.
+    pub(super) fn at(parameter: &str, at: Place, problem: Problem) -> Self {
+        let mut mistake = Self::new(parameter, problem);
+        mistake.place.at = Some(at);
+        mistake
+    }
+}
+
 impl std::error::Error for Mistake {}
 
 impl fmt::Display for Mistake {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::form::{Fields, Text};
+use super::form::{Fields, Text, document, wrong_document};
 use super::mistake::{Mistake, Problem, Spot, shortened};
 use super::parameters::{octal, tags};
 use crate::phase::Selection;
@@ -14,7 +14,7 @@ use crate::render::field::Pointer;
 use crate::render::format::Format;
 use crate::render::template::{Template, TemplateError};
 use crate::render::{NameRules, Object, PathProblem, Shape, check};
-use crate::yaml::{self, Node, YamlError};
+use crate::yaml::{Data, Node};
 
 /// Every field of an entry.
 pub const KNOWN_FIELDS: [&str; 14] = [
@@ -39,6 +39,9 @@ const MOST_ENTRIES: usize = 2_000;
 /// How many of them may be templates, the only entries that take real work.
 const MOST_TEMPLATES: usize = 100;
 const OBJECTS: &str = "objects";
+const LIST: &str = "a list of entries";
+const REMEDY: &str =
+    "write a YAML list whose entries begin with \"- \", or leave objects out for one file a key";
 
 /// What an entry takes from the class where it says nothing itself.
 pub(super) struct Defaults {
@@ -79,49 +82,24 @@ pub(super) fn parse(text: &str, defaults: &Defaults, mistakes: &mut Vec<Mistake>
 }
 
 fn list(text: &str, mistakes: &mut Vec<Mistake>) -> Option<Vec<Node>> {
-    let remedy = "write a YAML list whose entries begin with \"- \", or leave objects out for one file a key";
-    let problem = match yaml::documents(text) {
-        Err(error) => return none(mistakes, not_yaml(OBJECTS, error)),
-        Ok(mut documents) if documents.len() == 1 => {
-            let document = documents.remove(0);
-            match document.data {
-                yaml::Data::List(items) if !items.is_empty() => return Some(items),
-                _ => Problem::Kind {
-                    found: if document.list().is_some() {
-                        "an empty list"
-                    } else {
-                        document.kind()
-                    },
-                    expected: "a list of entries",
-                    remedy,
-                },
+    let found = match document(OBJECTS, text, LIST, REMEDY) {
+        Ok(Some(Node {
+            data: Data::List(items),
+            ..
+        })) => {
+            if !items.is_empty() {
+                return Some(items);
             }
+            "an empty list"
         }
-        Ok(documents) => Problem::Kind {
-            found: if documents.is_empty() {
-                "nothing"
-            } else {
-                "more than one document"
-            },
-            expected: "a list of entries",
-            remedy,
-        },
+        Ok(document) => document.map_or("nothing", |document| document.kind()),
+        Err(mistake) => {
+            mistakes.push(*mistake);
+            return None;
+        }
     };
-    let mut mistake = Mistake::new(OBJECTS, problem);
-    mistake.place.at = Some(yaml::Place { line: 1, column: 1 });
-    none(mistakes, mistake)
-}
-
-fn none<T>(mistakes: &mut Vec<Mistake>, mistake: Mistake) -> Option<T> {
-    mistakes.push(mistake);
+    mistakes.push(wrong_document(OBJECTS, found, LIST, REMEDY));
     None
-}
-
-/// A parameter whose text is no YAML.
-pub(super) fn not_yaml(parameter: &'static str, error: YamlError) -> Mistake {
-    let mut mistake = Mistake::new(parameter, Problem::Yaml(error.problem));
-    mistake.place.at = Some(error.at);
-    mistake
 }
 
 fn entry(

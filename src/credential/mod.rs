@@ -4,7 +4,7 @@
 mod own;
 mod publish_secret;
 
-pub use own::{OwnTokenError, STANDARD_INPUT, own_token};
+pub use own::{OwnTokenError, own_token};
 pub use publish_secret::token;
 
 use crate::cause::Cause;

@@ -8,12 +8,11 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::cause::Cause;
+use crate::console::STANDARD_INPUT;
 use crate::phase::token::{Token, TokenError};
 
 /// The variable that may hold the token.
 const VARIABLE: &str = "PHASE_SERVICE_TOKEN";
-/// What stands for standard input, where a file is asked for.
-pub const STANDARD_INPUT: &str = "-";
 /// Longer than any token by far.
 const MOST_BYTES: usize = 4096;
 

@@ -13,6 +13,7 @@ pub use scalar::{Scalar, scalar};
 use std::fs;
 use std::io::{self, Read};
 
+use crate::console::STANDARD_INPUT;
 use crate::yaml::{self, Node, Place, YamlError};
 
 /// A file of manifests.
@@ -74,8 +75,6 @@ pub enum ManifestError {
     },
 }
 
-/// What stands for standard input, where a path is asked for.
-pub const STANDARD_INPUT: &str = "-";
 /// More than any rendered chart.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 

@@ -21,7 +21,7 @@ const MOST_SELECTED: usize = 1_000_000;
 
 /// What was opened for a query, before references are resolved.
 pub(super) struct Chosen {
-    /// The environments, each once.
+    /// The environment of each selection; one that several name is shared.
     pub(super) environments: Vec<Arc<Environment>>,
     /// The secrets, each once, with where they are.
     pub(super) secrets: Vec<(Sealed, Secret)>,

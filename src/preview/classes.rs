@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::class::{Class, Mistake};
-use crate::console::ConsoleArgs;
-use crate::manifest::{File, ProviderClass, STANDARD_INPUT, Scalar, is_object_name};
+use crate::console::{ConsoleArgs, STANDARD_INPUT};
+use crate::manifest::{File, ProviderClass, Scalar, is_object_name};
 use crate::yaml::Place;
 
 use super::error::Error;

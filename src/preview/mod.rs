@@ -23,7 +23,8 @@ use secrecy::ExposeSecret;
 use tokio::task::spawn_blocking;
 
 use crate::cause::Cause;
-use crate::credential::{STANDARD_INPUT, own_token};
+use crate::console::STANDARD_INPUT;
+use crate::credential::own_token;
 use crate::deadline::Deadline;
 use crate::phase::Phase;
 use crate::phase::token::Token;
