@@ -1,6 +1,6 @@
 //! `check`: what is wrong with a class, before a pod finds out.
 //!
-//! Files come in as [`manifest`]s, each concern has its rules in a file of its own,
+//! Files come in as [`manifest`](crate::manifest)s, each concern has its rules in a file of its own,
 //! and every rule that is broken is one [`Finding`]; [`report`] writes them down.
 
 mod args;
