@@ -2,26 +2,35 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
 use super::Error;
-use super::client::{Authorization, Client};
 use super::environment::{Environment, Place};
-use super::host::Host;
 use super::keyring::Keyring;
-use super::wire::{App, EnvironmentKey};
-use crate::deadline::Deadline;
+use super::wire::{App, EnvironmentKey, SecretRow};
+
+/// Where the rows of an environment come from: Phase itself, or what is
+/// remembered of it.
+pub trait Source: Sync {
+    /// Every row of the environment that a tokens answer listed under `key`.
+    ///
+    /// # Errors
+    /// [`Error`], which fails the whole query unless only a reference leads there.
+    fn rows<'a>(
+        &'a self,
+        key: &'a EnvironmentKey,
+    ) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>>;
+}
 
 /// What one token opens, for the time of one mount.
 pub(super) struct Account<'a> {
-    pub(super) client: &'a Client,
-    pub(super) host: &'a Host,
-    pub(super) authorization: &'a Authorization,
+    pub(super) source: &'a dyn Source,
     pub(super) keyring: &'a Keyring,
     pub(super) apps: &'a [App],
-    pub(super) deadline: Deadline,
 }
 
 impl Account<'_> {
-    /// Fetches one environment whole, in one request.
+    /// One environment whole.
     ///
     /// Not by folder: a local reference means the top folder, and a folder whose
     /// name is not ASCII cannot be asked for at all.
@@ -31,15 +40,11 @@ impl Account<'_> {
         key: &EnvironmentKey,
     ) -> Result<Arc<Environment>, Error> {
         let keys = self.keyring.environment(&app.name, key)?;
-        let id = &key.environment.id;
-        let rows = self
-            .client
-            .secrets(self.host, self.authorization, id, self.deadline)
-            .await?;
+        let rows = self.source.rows(key).await?;
         let place = Place {
             app_id: app.id.clone(),
             app: app.name.clone(),
-            environment_id: id.clone(),
+            environment_id: key.environment.id.clone(),
             environment: key.environment.name.clone(),
         };
         Ok(Arc::new(Environment::new(place, keys, rows)))

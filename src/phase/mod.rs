@@ -1,9 +1,9 @@
 //! Phase itself: token, key chain, HTTP, selection, references.
 //!
-//! [`Phase::read`] is the way through: the tokens answer opens the account's
-//! keys, names choose app and environment, one request brings its rows, the
-//! selected ones are opened, references are replaced. This room knows nothing
-//! of Kubernetes or files.
+//! [`open`] is the way through: the tokens answer opens the account's keys, names
+//! choose app and environment, a [`Source`] brings its rows, the selected ones are
+//! opened, references are replaced. [`Phase::read`] is the same with everything
+//! asked for anew. This room knows nothing of Kubernetes or files.
 
 mod account;
 pub mod allowed;
@@ -28,9 +28,13 @@ pub mod wire;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+pub use account::Source;
 use account::Account;
 use choose::Chosen;
-use client::{Client, ClientError, UnusableBearer};
+use client::{Authorization, Client, ClientError, UnusableBearer};
 use environment::{Filter, RowError, Secret};
 use folder::Folder;
 use host::Host;
@@ -40,6 +44,7 @@ use primitives::SecretKey;
 use resolve::Problem;
 use selection::{AppSelector, SelectionError};
 use token::Token;
+use wire::{EnvironmentKey, SecretRow, TokensAnswer};
 
 use crate::cause::Cause;
 use crate::deadline::Deadline;
@@ -132,6 +137,9 @@ pub enum Error {
         /// The limit in bytes.
         most: usize,
     },
+    /// What was listed is not what is there any more.
+    #[error("environments changed in Phase while they were read: the mount is retried automatically")]
+    Moved,
     /// A reference cannot be resolved.
     #[error(
         "{reference} in secret \"{key}\" of folder \"{folder}\" cannot be resolved: {problem}: mend it, or keep its text with onSecretReferenceError: Warn"
@@ -188,6 +196,7 @@ impl Error {
             | Self::TooManyEnvironments { .. }
             | Self::TooManyReferences { .. }
             | Self::TooManySelected { .. } => Cause::TooLarge,
+            Self::Moved => Cause::Unreachable,
             Self::Reference { problem, .. } => problem.cause(),
             Self::Row(error) => error.cause(),
             Self::Selection(error) => error.cause(),
@@ -205,8 +214,9 @@ impl Phase {
         }
     }
 
-    /// The secrets that a query names, as a token opens them: two requests, and
-    /// one more for each further environment that references lead to.
+    /// The secrets that a query names, as a token opens them, asked for here and
+    /// now: two requests, and one more for each further environment that
+    /// references lead to.
     ///
     /// # Errors
     /// [`Error`]; all or nothing, never a part.
@@ -221,43 +231,76 @@ impl Phase {
             .client
             .tokens(&query.host, &authorization, deadline)
             .await?;
-        let keyring = Keyring::unlock(token, &tokens.wrapped_key_share)?;
-        let app = query.app.choose(&tokens.apps)?;
-        let account = Account {
+        let source = Direct {
             client: &self.client,
             host: &query.host,
             authorization: &authorization,
-            keyring: &keyring,
-            apps: &tokens.apps,
             deadline,
         };
-        let Chosen {
-            environments,
-            secrets,
-            taken,
-        } = choose::choose(&account, &self.opener, app, &query.selections).await?;
-        let resolved = resolve::resolve(
-            &account,
-            &self.opener,
-            environments,
-            secrets,
-            query.on_reference_error,
-        )
-        .await?;
-        let secrets = |taken: Vec<usize>| {
-            let taken = taken.into_iter();
-            taken.map(|index| Arc::clone(&resolved.secrets[index]))
-        };
-        let selected = taken.into_iter().map(|taken| Selected {
-            environment: taken.environment,
-            secrets: secrets(taken.secrets).collect(),
-        });
-        Ok(Answer {
-            app: app.name.clone(),
-            selected: selected.collect(),
-            warnings: resolved.warnings,
-            fetched: resolved.fetched,
-            version_key: keyring.derive(VERSION_PURPOSE),
-        })
+        open(&self.opener, token, &tokens, query, &source).await
     }
+}
+
+/// Asks Phase for every environment.
+struct Direct<'a> {
+    client: &'a Client,
+    host: &'a Host,
+    authorization: &'a Authorization,
+    deadline: Deadline,
+}
+
+impl Source for Direct<'_> {
+    fn rows<'a>(
+        &'a self,
+        key: &'a EnvironmentKey,
+    ) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>> {
+        let id = &key.environment.id;
+        let rows = self
+            .client
+            .secrets(self.host, self.authorization, id, self.deadline);
+        async { Ok(rows.await?) }.boxed()
+    }
+}
+
+/// The secrets that a query names, out of a tokens answer and the rows that a
+/// source has.
+///
+/// # Errors
+/// [`Error`]; all or nothing, never a part.
+pub async fn open(
+    opener: &Opener,
+    token: &Token,
+    tokens: &TokensAnswer,
+    query: &Query,
+    source: &dyn Source,
+) -> Result<Answer, Error> {
+    let keyring = Keyring::unlock(token, &tokens.wrapped_key_share)?;
+    let app = query.app.choose(&tokens.apps)?;
+    let account = Account {
+        source,
+        keyring: &keyring,
+        apps: &tokens.apps,
+    };
+    let Chosen {
+        environments,
+        secrets,
+        taken,
+    } = choose::choose(&account, opener, app, &query.selections).await?;
+    let mode = query.on_reference_error;
+    let resolved = resolve::resolve(&account, opener, environments, secrets, mode).await?;
+    let secrets = |taken: Vec<usize>| {
+        let taken = taken.into_iter();
+        taken.map(|index| Arc::clone(&resolved.secrets[index]))
+    };
+    let selected = taken.into_iter().map(|taken| Selected {
+        environment: taken.environment,
+        secrets: secrets(taken.secrets).collect(),
+    });
+    Ok(Answer {
+        app: app.name.clone(),
+        selected: selected.collect(),
+        warnings: resolved.warnings,
+        fetched: resolved.fetched,
+        version_key: keyring.derive(VERSION_PURPOSE),
+    })
 }

@@ -295,7 +295,8 @@ impl ClientError {
     }
 
     /// Whether asking again within this mount can help.
-    pub(super) const fn advice(&self) -> Advice {
+    #[must_use]
+    pub const fn advice(&self) -> Advice {
         match self {
             Self::RateLimited {
                 wait: Some(wait), ..

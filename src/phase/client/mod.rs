@@ -15,6 +15,7 @@ mod pool;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -72,6 +73,17 @@ pub struct Client {
     config: ClientConfig,
 }
 
+/// What one request asks for: the tokens answer, or an environment's rows.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The console.
+    pub host: &'a Host,
+    /// Who asks.
+    pub authorization: &'a Authorization,
+    /// Which environment's rows, by id; nothing for the tokens answer.
+    pub environment: Option<&'a str>,
+}
+
 /// One question: everything but who asks and until when.
 struct Question {
     target: Target,
@@ -121,8 +133,8 @@ impl Client {
         auth: &Authorization,
         deadline: Deadline,
     ) -> Result<TokensAnswer, ClientError> {
-        self.ask(Question::new(host, Endpoint::Tokens, auth), deadline)
-            .await
+        let question = Question::new(host, Endpoint::Tokens, auth);
+        self.ask(question, deadline).await
     }
 
     /// The secrets of every folder of an environment, in no order.
@@ -136,14 +148,27 @@ impl Client {
         environment_id: &str,
         deadline: Deadline,
     ) -> Result<Vec<SecretRow>, ClientError> {
-        let mut question = Question::new(host, Endpoint::Secrets, auth);
-        let Some(environment) = environment_header(environment_id) else {
-            return Err(ClientError::UnusableEnvironmentId(question.target));
-        };
-        question
-            .headers
-            .insert(HeaderName::from_static("environment"), environment);
+        let question = Question::of(&Asked {
+            host,
+            authorization: auth,
+            environment: Some(environment_id),
+        })?;
         self.ask(question, deadline).await
+    }
+
+    /// The body of one answer as Phase sent it: one request, tried once.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn once(
+        &self,
+        asked: &Asked<'_>,
+        attempt: u32,
+        deadline: Deadline,
+    ) -> Result<Bytes, ClientError> {
+        let question = Question::of(asked)?;
+        let body = self.attempt(&question, attempt, deadline).await?;
+        Ok(Bytes::from(body))
     }
 
     async fn ask<T>(&self, question: Question, deadline: Deadline) -> Result<T, ClientError>
@@ -153,9 +178,7 @@ impl Client {
         let retry = self.config.retry;
         let attempt = |attempt| self.attempt(&question, attempt, deadline);
         let body = retry.run(deadline, ClientError::advice, attempt).await?;
-        // An environment of a thousand secrets takes milliseconds to parse.
-        let parsed = spawn_blocking(move || answer::parse(&body, &question.target)).await;
-        parsed.expect("parsing does not panic, and the runtime outlives its requests")
+        parsed(body.into(), question.target).await
     }
 
     async fn attempt(
@@ -223,7 +246,53 @@ impl Client {
     }
 }
 
+/// The answer in a body that Phase sent for `target`.
+///
+/// # Errors
+/// [`ClientError::AnswerMalformed`].
+pub async fn parsed<T>(body: Bytes, target: Target) -> Result<T, ClientError>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    if body.len() <= PARSED_AT_ONCE {
+        return answer::parse(&body, &target);
+    }
+    // An environment of a thousand secrets takes milliseconds to parse.
+    let parsed = spawn_blocking(move || answer::parse(&body, &target)).await;
+    parsed.expect("parsing does not panic, and the runtime outlives its requests")
+}
+
+/// Below this size parsing takes less than a switch of threads.
+const PARSED_AT_ONCE: usize = 16 << 10;
+
+impl Asked<'_> {
+    /// The console and endpoint that are asked.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        Target {
+            host: self.host.clone(),
+            endpoint: match self.environment {
+                None => Endpoint::Tokens,
+                Some(_) => Endpoint::Secrets,
+            },
+        }
+    }
+}
+
 impl Question {
+    fn of(asked: &Asked<'_>) -> Result<Self, ClientError> {
+        let Target { host, endpoint } = asked.target();
+        let mut question = Self::new(&host, endpoint, asked.authorization);
+        if let Some(id) = asked.environment {
+            let Some(environment) = environment_header(id) else {
+                return Err(ClientError::UnusableEnvironmentId(question.target));
+            };
+            let name = HeaderName::from_static("environment");
+            question.headers.insert(name, environment);
+        }
+        Ok(question)
+    }
+
     fn new(host: &Host, endpoint: Endpoint, auth: &Authorization) -> Self {
         let mut headers = HeaderMap::with_capacity(3);
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
