@@ -36,6 +36,7 @@ mod server;
 mod state;
 mod throttle;
 mod tls;
+mod unplugged;
 mod wire;
 
 pub mod seed;
@@ -49,3 +50,4 @@ pub use seed::{Seed, SeedError};
 pub use state::Counters;
 pub use throttle::{Rate, RateError};
 pub use tls::{Tls, TlsError};
+pub use unplugged::{Said, Unplugged};
