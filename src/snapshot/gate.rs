@@ -1,0 +1,285 @@
+//! The request budget of this node towards Phase.
+//!
+//! Phase limits the secrets endpoint for an account, over all its tokens and
+//! nodes, and the tokens endpoint for a client's address. Each such limit is a
+//! [`Lane`], and this node takes no more of it than its budget: so many at
+//! once, then evenly over the minute (`bucket`). Whoever must wait does so in
+//! the lane's line (`queue`), mounts before polls and askers in turns, and
+//! hears at once if its deadline cannot be met. What Phase says itself, with
+//! `Retry-After`, holds for everybody in the lane. A host has only so many
+//! requests under way at once (`site`, `places`).
+//!
+//! Everything is decided under one lock (`state`), which nobody holds while
+//! waiting. While somebody waits, one task (the clock) answers whom time, or the
+//! end of another's request, has made ready.
+
+mod bucket;
+mod places;
+mod queue;
+mod recent;
+mod site;
+mod state;
+#[cfg(test)]
+mod tests;
+mod throttled;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+pub use throttled::Throttled;
+
+use self::queue::Waiter;
+use self::state::State;
+use crate::deadline::Deadline;
+use crate::phase::host::Host;
+
+/// What shares one limit at Phase.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// The tokens endpoint of a host: limited by address.
+    Address(Host),
+    /// The secrets endpoint of a host, for one account, by its public key.
+    Account(Host, [u8; 32]),
+}
+
+/// What goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// A pod waits for it.
+    Mount,
+    /// Nobody waits for it.
+    Poll,
+}
+
+/// Which credential asks: a digest, never its text.
+pub type Asker = [u8; 16];
+
+/// The request budget of this node; clones share it.
+#[derive(Clone)]
+pub struct Gate(Arc<Shared>);
+
+/// A request that may be made, and its place among those of its host; dropped
+/// when the request has ended.
+#[must_use = "the place is given back when this is dropped"]
+pub struct Pass {
+    shared: Arc<Shared>,
+    host: Host,
+    asker: Asker,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Something happened that may answer those who wait: the clock looks at once.
+    changed: Notify,
+    /// Within `0.0..1.0`.
+    random: fn() -> f64,
+}
+
+/// A call's place in the line, given up with its future.
+struct Ticket {
+    shared: Arc<Shared>,
+    lane: Lane,
+    asker: Asker,
+    arrival: u64,
+    answer: oneshot::Receiver<Result<(), Throttled>>,
+}
+
+/// Longer than this nobody stays away, whatever Phase said.
+const LONGEST_BLOCK: Duration = Duration::from_secs(24 * 60 * 60);
+/// The nodes of a cluster come back within a tenth of the wait, at least this.
+const LEAST_JITTER: Duration = Duration::from_millis(100);
+
+impl Gate {
+    /// A budget of so many requests a minute for each lane; at least one.
+    #[must_use]
+    pub fn new(per_minute: u32) -> Self {
+        Self::with_random(per_minute, fastrand::f64)
+    }
+
+    fn with_random(per_minute: u32, random: fn() -> f64) -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::new(State::new(per_minute)),
+            changed: Notify::new(),
+            random,
+        }))
+    }
+
+    /// Waits until a request may be made; the pass is to be kept until its end.
+    /// A future that is dropped has spent nothing.
+    ///
+    /// # Errors
+    /// The deadline cannot be met, known as soon as it is certain as things
+    /// stand; or the crowd is too large.
+    pub async fn admit(
+        &self,
+        lane: &Lane,
+        asker: &Asker,
+        priority: Priority,
+        deadline: Deadline,
+    ) -> Result<Pass, Throttled> {
+        let mut ticket = self.0.enter(lane, asker, priority, deadline)?;
+        let answer = (&mut ticket.answer).await;
+        // Nobody in the line is forgotten; if it happened all the same, a retry helps.
+        answer.unwrap_or(Err(Throttled::ByCrowd))?;
+        Ok(Pass {
+            shared: Arc::clone(&self.0),
+            host: lane.host().clone(),
+            asker: *asker,
+        })
+    }
+
+    /// Phase said 429, or 503 with `Retry-After`: nobody of this lane asks for
+    /// `wait`, and then one after the other. Without a wait it is 5 s, doubling
+    /// up to 60 s while it goes on.
+    pub fn block(&self, lane: &Lane, wait: Option<Duration>) {
+        let (mut state, now) = (self.0.lock(), Instant::now());
+        // With too many lanes this one is unknown, and nobody can wait in it.
+        let Some(queue) = state.lane(lane, now) else {
+            return;
+        };
+        let wait = wait.unwrap_or_else(|| queue.back_off(now));
+        queue.block_until(now + self.0.jittered(wait));
+        self.0.changed.notify_one();
+    }
+
+    /// Phase said 503 with `Retry-After`: the same for all lanes of a host.
+    pub fn block_host(&self, host: &Host, wait: Duration) {
+        let (mut state, now) = (self.0.lock(), Instant::now());
+        if let Some(site) = state.site(host, now) {
+            site.block_until(now + self.0.jittered(wait));
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Why nobody of a lane may ask now, where Phase said so.
+    #[must_use]
+    pub fn blocked(&self, lane: &Lane) -> Option<Throttled> {
+        let mut state = self.0.lock();
+        let wait = state.known_lane(lane)?.blocked(Instant::now())?;
+        Some(Throttled::ByPhase { wait })
+    }
+
+    /// A request of the lane succeeded: a back-off begins anew.
+    pub fn succeeded(&self, lane: &Lane) {
+        if let Some(queue) = self.0.lock().known_lane(lane) {
+            queue.succeeded(Instant::now());
+        }
+    }
+
+    /// The whole requests left in the lane that has least.
+    #[must_use]
+    pub fn remaining(&self) -> u32 {
+        self.0.lock().remaining(Instant::now())
+    }
+
+    /// Forgets lanes that are full again and in which nobody waits; to be
+    /// called now and then.
+    pub fn sweep(&self) {
+        self.0.lock().sweep(Instant::now());
+    }
+}
+
+impl Lane {
+    /// Whose limit it is.
+    #[must_use]
+    pub const fn host(&self) -> &Host {
+        match self {
+            Self::Address(host) | Self::Account(host, _) => host,
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn jittered(&self, wait: Duration) -> Duration {
+        let wait = wait.min(LONGEST_BLOCK);
+        wait + (wait / 10).max(LEAST_JITTER).mul_f64((self.random)())
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        lane: &Lane,
+        asker: &Asker,
+        priority: Priority,
+        deadline: Deadline,
+    ) -> Result<Ticket, Throttled> {
+        let (sender, answer) = oneshot::channel();
+        let waiter = Waiter {
+            asker: *asker,
+            priority,
+            deadline: deadline.instant(),
+            answer: sender,
+        };
+        let mut state = self.lock();
+        let arrival = state.enter(lane, waiter, Instant::now())?;
+        self.wind(&mut state);
+        Ok(Ticket {
+            shared: Arc::clone(self),
+            lane: lane.clone(),
+            asker: *asker,
+            arrival,
+            answer,
+        })
+    }
+
+    /// Lets the clock look again, and starts it if somebody waits and it stands
+    /// still, or was lost with its runtime.
+    fn wind(self: &Arc<Self>, state: &mut State) {
+        let runs = state
+            .clock
+            .as_ref()
+            .is_some_and(|clock| !clock.is_finished());
+        if runs {
+            self.changed.notify_one();
+        } else if state.waiting() > 0 {
+            let clock = tokio::spawn(Arc::clone(self).keep_time());
+            state.clock = Some(clock.abort_handle());
+        }
+    }
+
+    /// Answers those who wait at the moments that time brings about.
+    async fn keep_time(self: Arc<Self>) {
+        while let Some(next) = self.tick() {
+            let _ = timeout_at(next, self.changed.notified()).await;
+        }
+    }
+
+    fn tick(&self) -> Option<Instant> {
+        let mut state = self.lock();
+        let next = state.tick(Instant::now());
+        if next.is_none() {
+            state.clock = None;
+        }
+        next
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        let (lane, answer) = (&self.lane, &mut self.answer);
+        state.leave(lane, self.arrival, &self.asker, answer, Instant::now());
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.give_back(&self.host, &self.asker);
+        self.shared.changed.notify_one();
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pass").field(&self.host).finish()
+    }
+}
