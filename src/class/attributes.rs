@@ -27,6 +27,8 @@ pub struct Pod {
     pub name: String,
     /// Its service account.
     pub service_account: String,
+    /// Its UID; never used twice.
+    pub uid: String,
 }
 
 /// Why the request's attributes cannot be read. These are the driver's doing,
@@ -72,6 +74,7 @@ impl Attributes {
             namespace: take("pod.namespace"),
             name: take("pod.name"),
             service_account: take("serviceAccount.name"),
+            uid: take("pod.uid"),
         };
         if pod.namespace.is_empty() {
             return Err(AttributesError::NoNamespace);
@@ -101,7 +104,8 @@ impl Attributes {
         }
     }
 
-    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// The parameters: what the class says, and what the pod's volume put over it.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         let pairs = self.parameters.iter();
         pairs.map(|(key, value)| (key.as_str(), value.as_str()))
     }

@@ -43,6 +43,16 @@ pub enum Problem {
         /// What to do.
         remedy: &'static str,
     },
+    /// A text that is no length of time.
+    #[error("{name} is {value:?}, which is {reason}: for example \"24h\", or \"0s\" for never")]
+    Duration {
+        /// Which.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// Why it is none.
+        reason: String,
+    },
     /// A parameter or field without text.
     #[error("{name} is empty: {remedy}")]
     Empty {

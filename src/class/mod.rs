@@ -16,6 +16,8 @@ pub use mistake::{Mistake, Problem, Spot};
 pub use objects::KNOWN_FIELDS;
 pub use parameters::KNOWN_PARAMETERS;
 
+use std::time::Duration;
+
 use crate::cause::Cause;
 use crate::mistakes::Mistakes;
 use crate::phase::Query;
@@ -29,6 +31,9 @@ pub struct Class {
     pub query: Query,
     /// What files become of them.
     pub layout: Layout,
+    /// How old an answer may be for a new volume while Phase cannot be reached,
+    /// where the class says so.
+    pub max_stale: Option<Duration>,
 }
 
 /// All that is wrong with a class.

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Class;
 use super::mistake::{Mistake, Problem, quoted, shortened};
 use super::objects::{self, Defaults, Entry};
 use super::rules::processors;
+use crate::duration;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::environment::{Filter, Tag};
 use crate::phase::folder::Folder;
@@ -24,6 +26,7 @@ const ENVIRONMENT: &str = "phaseAppEnv";
 const FILE_PERMISSION: &str = "filePermission";
 const FOLDER: &str = "phaseAppEnvPath";
 const HOST: &str = "phaseHost";
+const MAX_STALE: &str = "maxStale";
 const NAME_TRANSFORMER: &str = "nameTransformer";
 const OBJECTS: &str = "objects";
 const ON_REFERENCE_ERROR: &str = "onSecretReferenceError";
@@ -32,7 +35,7 @@ const RECURSIVE: &str = "recursive";
 const TAG: &str = "phaseAppEnvTag";
 
 /// Every parameter there is.
-pub const KNOWN_PARAMETERS: [&str; 13] = [
+pub const KNOWN_PARAMETERS: [&str; 14] = [
     ALLOW_EMPTY,
     APP,
     APP_ID,
@@ -40,6 +43,7 @@ pub const KNOWN_PARAMETERS: [&str; 13] = [
     FILE_PERMISSION,
     FOLDER,
     HOST,
+    MAX_STALE,
     NAME_TRANSFORMER,
     OBJECTS,
     ON_REFERENCE_ERROR,
@@ -66,6 +70,7 @@ pub(super) fn parse<'a>(
     let app = form.app();
     let on_reference_error = form.on_reference_error();
     let allow_empty = form.switch(ALLOW_EMPTY);
+    let max_stale = form.max_stale();
     let defaults = form.defaults();
     let (selections, objects) = form.objects(defaults).into_iter().unzip();
     form.keep_to_tokens();
@@ -83,6 +88,7 @@ pub(super) fn parse<'a>(
             objects,
             allow_empty,
         },
+        max_stale,
     })
 }
 
@@ -208,6 +214,18 @@ impl<'a> Form<'a> {
             self.wrong(name, problem);
         }
         chosen.map(|(_, value)| *value)
+    }
+
+    fn max_stale(&mut self) -> Option<Duration> {
+        let text = self.get(MAX_STALE)?;
+        let parsed = duration::parse(text).map_err(|reason| Problem::Duration {
+            name: MAX_STALE,
+            value: shortened(text),
+            reason,
+        });
+        parsed
+            .map_err(|problem| self.wrong(MAX_STALE, problem))
+            .ok()
     }
 
     fn file_mode(&mut self) -> u32 {

@@ -1,5 +1,7 @@
 //! What a class may say, and the text of every mistake.
 
+use std::time::Duration;
+
 use phase_csi_provider::cause::Cause;
 use phase_csi_provider::class::{Attributes, Class, KNOWN_PARAMETERS};
 use phase_csi_provider::phase::allowed::AllowedHosts;
@@ -57,6 +59,7 @@ fn every_parameter_is_read() {
         "phaseHost": "https://console.phase.dev/",
         "phaseApp": "ignored where there is an id",
         "phaseAppId": "a1",
+        "maxStale": "24h",
         "phaseAppEnv": " Staging ",
         "phaseAppEnvPath": "backend//db/",
         "recursive": "true",
@@ -85,7 +88,8 @@ fn every_parameter_is_read() {
     assert_eq!(object.rules.name("B"), "bee");
     assert_eq!(object.rules.name("C_D"), "c-d");
     assert_eq!(object.encoding_of("B"), Encoding::Base64);
-    assert_eq!(KNOWN_PARAMETERS.len(), 13);
+    assert_eq!(class.max_stale, Some(Duration::from_secs(86_400)));
+    assert_eq!(KNOWN_PARAMETERS.len(), 14);
 }
 
 #[test]
@@ -138,6 +142,14 @@ fn every_mistake_has_its_text() {
             with("filePermission", value),
             format!(
                 "filePermission {value:?} is not an octal permission from 0001 to 0777: write for example \"0644\""
+            )
+        );
+    }
+    for value in ["", "1d", "24", "-1h", "ever"] {
+        assert_eq!(
+            with("maxStale", value),
+            format!(
+                "maxStale is {value:?}, which is not a duration like 90s, 2m, 1h or 500ms: for example \"24h\", or \"0s\" for never"
             )
         );
     }

@@ -155,7 +155,11 @@ impl One<'_> {
 
     /// What of the class is in one environment.
     fn only(&self, environment: &str) -> Self {
-        let Class { query, layout } = &self.read;
+        let Class {
+            query,
+            layout,
+            max_stale,
+        } = &self.read;
         let pairs = query.selections.iter().zip(&layout.objects);
         let kept = pairs.filter(|(selection, _)| selection.environment == environment);
         let (selections, objects) = kept.map(|(a, b)| (a.clone(), b.clone())).unzip();
@@ -169,6 +173,7 @@ impl One<'_> {
                     objects,
                     ..layout.clone()
                 },
+                max_stale: *max_stale,
             },
             is_part: true,
             ..*self
