@@ -3,10 +3,11 @@
 //! The way of a mount goes through the rooms in one direction:
 //!
 //! [`provider`] (bytes in, deadline) → [`class`] (what is wanted) →
-//! [`credential`] (who asks) → [`phase`] (fetch, open, resolve) → [`render`]
-//! (files, modes, versions) → [`provider`] (bytes out). [`mount`] is that way in
-//! one function, [`serve`] the daemon around it. [`preview`] goes the same way for a
-//! person, from a [`manifest`] and without a driver.
+//! [`credential`] (who asks) → [`snapshot`] (have we got it? else [`phase`]: fetch,
+//! open, resolve; then [`render`]: files, modes, versions) → [`provider`] (bytes
+//! out). [`mount`] is that way in one function, [`serve`] the daemon around it.
+//! [`preview`] goes the same way for a person, from a [`manifest`], without a driver
+//! and without memory.
 
 pub mod cause;
 pub mod check;
@@ -24,6 +25,7 @@ pub mod preview;
 pub mod provider;
 pub mod render;
 pub mod serve;
+pub mod snapshot;
 mod spelling;
 pub mod telemetry;
 pub mod yaml;

@@ -1,8 +1,11 @@
-//! The way of a mount: request, class, credential, Phase, files, answer.
+//! The way of a mount: request, class, credential, memory or Phase, files, answer.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use aws_lc_rs::digest::{Context, SHA256};
+use futures_util::FutureExt;
+use prost::Message;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
 
@@ -10,22 +13,27 @@ use crate::class::{Attributes, AttributesError, Class, ClassError};
 use crate::credential::{self, CredentialError};
 use crate::deadline::Deadline;
 use crate::phase::allowed::AllowedHosts;
-use crate::phase::{self, Answer, Phase};
+use crate::phase::client::Client;
+use crate::phase::token::Token;
+use crate::phase::{self, Answer};
 use crate::provider::Failure;
 use crate::provider::grpc::{File, MountRequest, MountResponse, ObjectVersion};
-use crate::render::{self, RenderError};
+use crate::render::{self, Layout, RenderError};
+use crate::snapshot::{
+    About, Ask, Figures, Made, Recipe, Refusal, Reply, Snapshot, Upstream, VolumeId,
+};
 
 /// Answers mounts: every collaborator that the way needs.
-pub struct Mounter {
-    phase: Phase,
+pub struct Mounter<U = Client> {
+    snapshot: Snapshot<U>,
     hosts: AllowedHosts,
 }
 
-impl Mounter {
-    /// Over this way to Phase, for classes that name one of these hosts.
+impl<U: Upstream> Mounter<U> {
+    /// Over this memory, for classes that name one of these hosts.
     #[must_use]
-    pub const fn new(phase: Phase, hosts: AllowedHosts) -> Self {
-        Self { phase, hosts }
+    pub const fn new(snapshot: Snapshot<U>, hosts: AllowedHosts) -> Self {
+        Self { snapshot, hosts }
     }
 
     /// All files of one volume, or one clear reason why not.
@@ -40,31 +48,127 @@ impl Mounter {
         let begun = Instant::now();
         let secrets = SecretString::from(Box::<str>::from(request.secrets.as_str()));
         let attributes = Attributes::parse(&request.attributes)?;
-        let class = Class::parse(&attributes, &self.hosts)?;
-        let token = credential::token(&secrets, &attributes.pod().namespace)?;
-        let deadline = deadline.with_margin();
-        let answer = self.phase.read(&token, &class.query, deadline).await?;
-        for warning in &answer.warnings {
-            warn!(class = attributes.class_name(), "{warning}");
+        let token = self.token(&secrets, &attributes)?;
+        let ask = Ask {
+            token,
+            inputs: inputs(&attributes),
+            volume: volume(&attributes, &request.target_path),
+            class: attributes.class_name(),
+            deadline: deadline.with_margin(),
+        };
+        let recipe = || {
+            let class = Class::parse(&attributes, &self.hosts).map_err(Failure::from)?;
+            Ok(recipe(class, attributes.class_name()))
+        };
+        let reply = self.snapshot.answer(ask, recipe).await?;
+        if reply.is_news {
+            tell(&attributes, &reply, begun);
         }
-        let (environments, folders) = (environments(&answer), folders(&class));
-        let app = answer.app.clone();
-        let files = render::files_apart(answer, class.layout).await?;
-        let pod = attributes.pod();
-        info!(
-            namespace = pod.namespace,
-            pod = pod.name,
-            service_account = pod.service_account,
-            class = attributes.class_name(),
-            app,
-            environments,
-            folders,
-            files = files.len(),
-            milliseconds = begun.elapsed().as_millis(),
-            "mounted"
-        );
-        Ok(response(files))
+        Ok(response(&reply.bytes))
     }
+
+    /// What is remembered, in numbers.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.snapshot.figures()
+    }
+
+    /// Waits until what is to be on disk is there; a few seconds at most.
+    pub async fn flush(&self) {
+        self.snapshot.flush().await;
+    }
+
+    /// Whoever made mistakes in both is told of those in the class.
+    fn token(&self, secrets: &SecretString, attributes: &Attributes) -> Result<Token, Failure> {
+        credential::token(secrets, &attributes.pod().namespace).map_err(|error| match Class::parse(
+            attributes,
+            &self.hosts,
+        ) {
+            Ok(_) => error.into(),
+            Err(error) => error.into(),
+        })
+    }
+}
+
+/// Everything that decides the files of a class but the token: its parameters.
+fn inputs(attributes: &Attributes) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    for (name, value) in attributes.parameters() {
+        for text in [name, value] {
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text.as_bytes());
+        }
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+/// The volume of a pod, where the path is one that kubelet makes: it has the pod's
+/// UID in it, and the volume's name. Other clients give every pod the same path.
+fn volume(attributes: &Attributes, target_path: &str) -> Option<VolumeId> {
+    let uid = &attributes.pod().uid;
+    if uid.is_empty() || !target_path.contains(&format!("/pods/{uid}/volumes/")) {
+        return None;
+    }
+    let mut context = Context::new(&SHA256);
+    context.update(target_path.as_bytes());
+    let mut id = VolumeId::default();
+    id.copy_from_slice(&context.finish().as_ref()[..16]);
+    Some(id)
+}
+
+/// How the memory gets the bytes of a class.
+fn recipe(class: Class, name: String) -> Recipe {
+    let Class {
+        query,
+        layout,
+        max_stale,
+    } = class;
+    Recipe {
+        query,
+        max_stale,
+        make: Box::new(move |answer| make(answer, layout.clone(), name.clone()).boxed()),
+    }
+}
+
+async fn make(answer: Answer, layout: Layout, class: String) -> Result<Made, Refusal> {
+    for warning in &answer.warnings {
+        warn!(class, "{warning}");
+    }
+    let mut about = About {
+        app: answer.app.clone(),
+        environments: environments(&answer),
+        folders: folders(&layout),
+        ..About::default()
+    };
+    let files = render::files_apart(answer, layout)
+        .await
+        .map_err(Failure::from)?;
+    about.files = files.len();
+    about.version = version(&files);
+    // As long as it will be from the start: growing would leave copies behind.
+    let bytes = answered(files).encode_to_vec().into();
+    Ok(Made { bytes, about })
+}
+
+/// One line for each mount that brought something new to a pod.
+fn tell(attributes: &Attributes, reply: &Reply, begun: Instant) {
+    let (pod, about) = (attributes.pod(), &reply.about);
+    info!(
+        namespace = pod.namespace,
+        pod = pod.name,
+        service_account = pod.service_account,
+        class = attributes.class_name(),
+        app = about.app,
+        environments = about.environments,
+        folders = about.folders,
+        files = about.files,
+        version = about.version,
+        source = reply.source.as_str(),
+        milliseconds = begun.elapsed().as_millis(),
+        "mounted"
+    );
 }
 
 /// The environments that a mount reads, for the log.
@@ -77,8 +181,8 @@ fn environments(answer: &Answer) -> String {
 }
 
 /// The folders that a class names, for the log.
-fn folders(class: &Class) -> String {
-    let objects = class.layout.objects.iter();
+fn folders(layout: &Layout) -> String {
+    let objects = layout.objects.iter();
     listed(objects.map(|object| object.folder.as_str()))
 }
 
@@ -88,7 +192,21 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.into_iter().take(8).collect::<Vec<_>>().join(", ")
 }
 
-fn response(files: Vec<render::File>) -> MountResponse {
+/// Of all files together: changes exactly when one of them does.
+fn version(files: &[render::File]) -> String {
+    let mut context = Context::new(&SHA256);
+    for file in files {
+        context.update(file.version.as_bytes());
+    }
+    base16ct::lower::encode_string(&context.finish().as_ref()[..8])
+}
+
+/// The driver's answer, of the bytes that were remembered.
+fn response(bytes: &[u8]) -> MountResponse {
+    MountResponse::decode(bytes).expect("what we encoded ourselves")
+}
+
+fn answered(files: Vec<render::File>) -> MountResponse {
     let versions = files.iter().map(|file| ObjectVersion {
         id: file.path.clone(),
         version: file.version.clone(),
@@ -106,6 +224,21 @@ fn message(file: render::File) -> File {
         path: file.path,
         mode: i32::try_from(file.mode).expect("permission bits are at most 0777"),
         contents: file.contents.expose_secret().to_vec(),
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.cause, refusal.text)
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self {
+            cause: failure.cause,
+            text: failure.message,
+        }
     }
 }
 

@@ -10,11 +10,11 @@ use tracing::{info, warn};
 
 use crate::duration;
 use crate::mount::Mounter;
-use crate::phase::Phase;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client, ClientConfig};
 use crate::phase::host::{DEFAULT_HOST, Host, HostError};
 use crate::provider::{self, BindError, Endpoint, Stopped};
+use crate::snapshot::{Settings, Snapshot, disk};
 
 const EXAMPLE: &str = "\
 Each flag also by environment variable: PHASE_CSI_ and its name in capitals.
@@ -57,6 +57,42 @@ pub struct ServeArgs {
     #[arg(long, env = "PHASE_CSI_INSECURE_SKIP_TLS_VERIFY", hide_env = true)]
     pub insecure_skip_tls_verify: bool,
 
+    /// Directory for ciphertext that outlives restarts; without it memory only
+    #[arg(
+        long,
+        env = "PHASE_CSI_STATE_DIR",
+        hide_env = true,
+        value_name = "DIRECTORY"
+    )]
+    pub state_dir: Option<PathBuf>,
+
+    /// How often each token in use is asked for change; at least 5s
+    #[arg(
+        long,
+        env = "PHASE_CSI_POLL_INTERVAL", hide_env = true, value_name = "TIME",
+        default_value = "60s",
+        value_parser = poll_interval
+    )]
+    pub poll_interval: Duration,
+
+    /// How old an answer may be for a new volume while Phase cannot be reached
+    #[arg(
+        long,
+        env = "PHASE_CSI_MAX_STALE", hide_env = true, value_name = "TIME",
+        default_value = "1h",
+        value_parser = duration::parse
+    )]
+    pub max_stale: Duration,
+
+    /// Requests a minute that this node may spend, for each account and address
+    #[arg(
+        long,
+        env = "PHASE_CSI_REQUEST_BUDGET", hide_env = true, value_name = "NUMBER",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub request_budget: u32,
+
     /// Longest that a mount may take; keep it below the driver's 2 minutes
     #[arg(
         long,
@@ -73,6 +109,10 @@ pub struct ServeArgs {
         default_value_t = 4 * 1024 * 1024
     )]
     pub max_call_send_msg_size: usize,
+
+    /// A poll interval of any length. For tests only
+    #[arg(long, env = "PHASE_CSI_TEST_ONLY_POLL_INTERVAL", hide = true, value_parser = duration::parse)]
+    pub test_only_poll_interval: Option<Duration>,
 
     /// Leave `:authority` as the driver sent it: drivers before 1.6 then fail. For tests only
     #[arg(long, env = "PHASE_CSI_TEST_ONLY_RAW_AUTHORITY", hide = true)]
@@ -111,7 +151,23 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         insecure_skip_tls_verify: args.insecure_skip_tls_verify,
         ..ClientConfig::default()
     })?;
-    let mounter = Arc::new(Mounter::new(Phase::new(client), hosts));
+    let store = match &args.state_dir {
+        Some(directory) => {
+            let limits = disk::Limits::default();
+            Some(disk::Store::open(directory.clone(), limits, disk::Clock::system()).await)
+        }
+        None => None,
+    };
+    let settings = Settings {
+        poll_interval: args.test_only_poll_interval.unwrap_or(args.poll_interval),
+        max_stale: args.max_stale,
+        request_budget: args.request_budget,
+        flight: args.mount_deadline,
+        ..Settings::default()
+    };
+    let snapshot = Snapshot::new(client, settings, store);
+    let mounter = Arc::new(Mounter::new(snapshot, hosts));
+    let ending = Arc::clone(&mounter);
     let config = provider::Config {
         mount_deadline: args.mount_deadline,
         max_answer_bytes: args.max_call_send_msg_size,
@@ -122,11 +178,23 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         let mounter = Arc::clone(&mounter);
         async move { mounter.mount(request, deadline).await }
     };
-    match provider::serve(config, handler, stop).await? {
+    let stopped = provider::serve(config, handler, stop).await;
+    ending.flush().await;
+    match stopped? {
         Stopped::Asked => info!("stopped"),
         Stopped::Replaced => return Err(Error::Replaced),
     }
     Ok(())
+}
+
+/// Phase limits requests by address, and a cluster may share one.
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    let interval = duration::parse(text)?;
+    if (Duration::from_secs(5)..=Duration::from_secs(24 * 3_600)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("must be between 5s and 24h".to_owned())
+    }
 }
 
 /// The driver waits 2 minutes; a mount that outlives it can start a pod with an empty volume.

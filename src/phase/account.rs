@@ -16,10 +16,7 @@ pub trait Source: Sync {
     ///
     /// # Errors
     /// [`Error`], which fails the whole query unless only a reference leads there.
-    fn rows<'a>(
-        &'a self,
-        key: &'a EnvironmentKey,
-    ) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>>;
+    fn rows<'a>(&'a self, key: &'a EnvironmentKey) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>>;
 }
 
 /// What one token opens, for the time of one mount.

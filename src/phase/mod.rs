@@ -31,8 +31,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-pub use account::Source;
 use account::Account;
+pub use account::Source;
 use choose::Chosen;
 use client::{Authorization, Client, ClientError, UnusableBearer};
 use environment::{Filter, RowError, Secret};
@@ -137,8 +137,18 @@ pub enum Error {
         /// The limit in bytes.
         most: usize,
     },
+    /// What somebody else was told who asked the same.
+    #[error("{text}")]
+    Told {
+        /// Why.
+        cause: Cause,
+        /// In which words.
+        text: String,
+    },
     /// What was listed is not what is there any more.
-    #[error("environments changed in Phase while they were read: the mount is retried automatically")]
+    #[error(
+        "environments changed in Phase while they were read: the mount is retried automatically"
+    )]
     Moved,
     /// A reference cannot be resolved.
     #[error(
@@ -197,6 +207,7 @@ impl Error {
             | Self::TooManyReferences { .. }
             | Self::TooManySelected { .. } => Cause::TooLarge,
             Self::Moved => Cause::Unreachable,
+            Self::Told { cause, .. } => *cause,
             Self::Reference { problem, .. } => problem.cause(),
             Self::Row(error) => error.cause(),
             Self::Selection(error) => error.cause(),
@@ -250,10 +261,7 @@ struct Direct<'a> {
 }
 
 impl Source for Direct<'_> {
-    fn rows<'a>(
-        &'a self,
-        key: &'a EnvironmentKey,
-    ) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>> {
+    fn rows<'a>(&'a self, key: &'a EnvironmentKey) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>> {
         let id = &key.environment.id;
         let rows = self
             .client

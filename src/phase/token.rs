@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::client::{Authorization, UnusableBearer};
-use super::primitives::SecretKey;
+use super::primitives::{SecretKey, derive};
 
 /// A Phase token: what goes over the wire, and the key material that does not.
 ///
@@ -116,6 +117,27 @@ impl Token {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// 32 bytes for one purpose, which only a holder of this very token can make
+    /// (HKDF-SHA256 over the digest of all its fields).
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> SecretKey {
+        let mut context = Context::new(&SHA256);
+        context.update(self.kind.word().as_bytes());
+        context.update(self.bearer.expose_secret().as_bytes());
+        for field in [&self.public_key, &*self.share, &*self.wrap_key] {
+            context.update(field);
+        }
+        let mut digest = SecretKey::default();
+        digest.copy_from_slice(context.finish().as_ref());
+        derive(&digest, purpose)
+    }
+
+    /// The account's public key: equal for all its tokens.
+    #[must_use]
+    pub const fn account(&self) -> &[u8; 32] {
+        &self.public_key
     }
 
     /// The header that goes over the wire. The bearer is sent as it was given.
@@ -240,6 +262,27 @@ mod tests {
             let error = error(&text);
             assert!(error.contains(expected), "{error}");
             assert!(!error.contains("abab") && !error.contains("xyxy") && !error.contains("ccc"));
+        }
+    }
+
+    #[test]
+    fn what_is_derived_differs_with_every_field_and_purpose() {
+        let (a, b) = ("ab".repeat(32), "cd".repeat(32));
+        let derived = |fields, purpose| {
+            let token = Token::parse(&SecretString::from(with(fields))).expect("well-formed");
+            token.derive(purpose)
+        };
+        let same = [&a, &a, &a, &a].map(String::as_str);
+        let first = derived(same, "one");
+        assert_eq!(first, derived(same, "one"));
+        assert_ne!(first, derived(same, "two"));
+        for fields in [
+            [&b, &a, &a, &a],
+            [&a, &b, &a, &a],
+            [&a, &a, &b, &a],
+            [&a, &a, &a, &b],
+        ] {
+            assert_ne!(first, derived(fields.map(String::as_str), "one"));
         }
     }
 

@@ -35,7 +35,9 @@ impl Authorization {
         Ok(Self(value))
     }
 
-    pub(super) fn header(&self) -> HeaderValue {
+    /// The header, marked as sensitive.
+    #[must_use]
+    pub fn header(&self) -> HeaderValue {
         self.0.clone()
     }
 }

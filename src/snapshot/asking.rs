@@ -1,0 +1,355 @@
+//! Questions to Phase: each is asked once for all who want to know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::credential::{Credential, LONGEST_HOLD, Trouble};
+use super::flight::{Flight, Landed};
+use super::gate::Pass;
+use super::refusal::{Loss, Meaning, Refusal};
+use super::upstream::{self, Errand, Lost, Upstream};
+use super::view::{Confirmed, Listing, Rows, View};
+use crate::deadline::Deadline;
+use crate::phase::Error;
+use crate::phase::client::parsed;
+use crate::phase::keyring::Keyring;
+use crate::phase::wire::{SecretRow, TokensAnswer};
+
+/// A tokens answer that is older than this is asked for again before anything is
+/// fetched under it: what was fetched before and what is fetched now would
+/// otherwise not come from one moment.
+const RECENT: Duration = Duration::from_secs(10);
+
+/// As many environments as one mount may read.
+const MOST_LATE: usize = 64;
+
+/// How new a view must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// As new as the last poll.
+    Fresh,
+    /// New enough to fetch under it.
+    Recent,
+}
+
+/// The newest view, asked for if it is not as new as is needed.
+pub(super) async fn view<U: Upstream>(
+    shared: &Arc<Shared<U>>,
+    credential: &Arc<Credential>,
+    need: Need,
+) -> Landed<Arc<View>> {
+    let most = match need {
+        Need::Fresh => shared.settings.fresh(),
+        Need::Recent => RECENT / 2,
+    };
+    let flight = {
+        let mut state = credential.state();
+        let view = state.view.as_ref().filter(|_| state.trouble.is_none());
+        let age = |view: &&Arc<View>| view.confirmed.age().is_some_and(|age| age <= most);
+        if let Some(view) = view.filter(age) {
+            return Ok(Arc::clone(view));
+        }
+        if let Some(trouble) = &state.trouble
+            && state.asking.is_none()
+            && trouble.holds()
+        {
+            return Err(trouble.refusal.clone());
+        }
+        let begin = || asking(shared, credential, None);
+        Flight::join(&mut state.asking, begin)
+    };
+    flight.landed().await
+}
+
+/// Asks for the tokens answer, unless that is under way; `pass` is a place in the
+/// budget that somebody waited for.
+pub(super) fn poll<U: Upstream>(
+    shared: &Arc<Shared<U>>,
+    credential: &Arc<Credential>,
+    pass: Pass,
+) -> Flight<Arc<View>> {
+    let mut state = credential.state();
+    let begin = || asking(shared, credential, Some(pass));
+    Flight::join(&mut state.asking, begin)
+}
+
+fn asking<U: Upstream>(
+    shared: &Arc<Shared<U>>,
+    credential: &Arc<Credential>,
+    pass: Option<Pass>,
+) -> Flight<Arc<View>> {
+    let (shared, credential) = (Arc::clone(shared), Arc::clone(credential));
+    Flight::begin(async move {
+        match ask_tokens(&shared, &credential, pass).await {
+            Ok(view) => Ok(view),
+            Err(lost) => {
+                if lost.loss == Loss::Credential || lost.refusal.meaning() == Meaning::Final {
+                    shared.drop_credential(&credential).await;
+                }
+                credential.failed(&lost.refusal, &shared.settings);
+                Err(lost.refusal)
+            }
+        }
+    })
+}
+
+async fn ask_tokens<U: Upstream>(
+    shared: &Shared<U>,
+    credential: &Credential,
+    pass: Option<Pass>,
+) -> Result<Arc<View>, Lost> {
+    let (body, asked) = ask(shared, credential, None, pass).await?;
+    let target = credential.asked(None).target();
+    let answer: TokensAnswer = parsed(body.clone(), target).await?;
+    // A share that does not open must not take the place of one that does.
+    Keyring::unlock(&credential.token, &answer.wrapped_key_share).map_err(|error| Lost {
+        refusal: Error::from(error).into(),
+        loss: Loss::Nothing,
+    })?;
+    let listing = Listing::new(answer, body);
+    let confirmed = Confirmed::at(asked, shared.moment());
+    let known = shared.known_environments(credential);
+    let lost = known.into_iter().filter(|id| listing.stamp(id).is_none());
+    let lost: Vec<_> = lost.collect();
+    let view = install(shared, credential, listing, confirmed);
+    // Taken away, and Phase has just said so: no outage may bring it back.
+    shared.drop_environments(credential, &lost).await;
+    Ok(view)
+}
+
+/// Takes a tokens answer for how things are from now on.
+fn install<U>(
+    shared: &Shared<U>,
+    credential: &Credential,
+    listing: Listing,
+    confirmed: Confirmed,
+) -> Arc<View> {
+    let in_use = shared
+        .memory
+        .in_use(&credential.id, shared.settings.polled());
+    let mut state = credential.state();
+    state.asking = None;
+    credential.recovered(&mut state);
+    let generation = state.next();
+    let Some(view) = state.view.clone() else {
+        return state.replace(View {
+            generation,
+            listing: Arc::new(listing),
+            rows: Default::default(),
+            confirmed: Arc::new(confirmed),
+        });
+    };
+    if view.listing.is_same(&listing) {
+        view.confirmed.follow(&confirmed);
+        return view;
+    }
+    let newer = view.followed_by(Arc::new(listing), confirmed);
+    // Kept until the newer one is whole: a volume must not get half of each.
+    state.fallback.get_or_insert(view);
+    let newer = state.replace(newer);
+    state.settle(&in_use);
+    newer
+}
+
+/// Which rows of a moment will do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Which {
+    /// Not those that would be fetched long after the moment.
+    pub(super) is_strict: bool,
+    /// Not those that were fetched longer ago.
+    pub(super) newer_than: Duration,
+}
+
+/// The rows of an environment, of the very moment of `view`: remembered, or fetched.
+pub(super) async fn rows<U: Upstream>(
+    shared: &Arc<Shared<U>>,
+    credential: &Arc<Credential>,
+    view: &View,
+    id: &str,
+    which: Which,
+) -> Result<Arc<Rows>, Error> {
+    let flight = {
+        let mut state = credential.state();
+        let same = state.view.as_ref();
+        let same = same.filter(|newest| Arc::ptr_eq(&newest.listing, &view.listing));
+        let newest = same.ok_or(Error::Moved)?;
+        if let Some(rows) = newest.rows_of(id)
+            && rows.age() <= which.newer_than
+        {
+            return Ok(Arc::clone(rows));
+        }
+        if let Some(late) = state.late.get(id)
+            && !state.fetching.contains_key(id)
+            && late.holds()
+        {
+            return Err(told(late.refusal.clone()));
+        }
+        let is_recent = view.confirmed.age().is_some_and(|age| age <= RECENT);
+        if which.is_strict && !is_recent {
+            return Err(Error::Moved);
+        }
+        let begin = || fetching(shared, credential, id, None);
+        Flight::join(state.fetching.entry(id.to_owned()).or_default(), begin)
+    };
+    let rows = flight.landed().await.map_err(told)?;
+    // Somebody may have begun to fetch it under an older moment.
+    if view.listing.stamp(id) == Some(&rows.stamp) {
+        Ok(rows)
+    } else {
+        Err(Error::Moved)
+    }
+}
+
+/// Fetches an environment, also one whose rows are there, unless that is under way.
+pub(super) fn fetch<U: Upstream>(
+    shared: &Arc<Shared<U>>,
+    credential: &Arc<Credential>,
+    id: &str,
+    pass: Pass,
+) -> Flight<Arc<Rows>> {
+    let mut state = credential.state();
+    let begin = || fetching(shared, credential, id, Some(pass));
+    Flight::join(state.fetching.entry(id.to_owned()).or_default(), begin)
+}
+
+/// In the words of whoever asked first.
+fn told(Refusal { cause, text }: Refusal) -> Error {
+    Error::Told { cause, text }
+}
+
+fn fetching<U: Upstream>(
+    shared: &Arc<Shared<U>>,
+    credential: &Arc<Credential>,
+    id: &str,
+    pass: Option<Pass>,
+) -> Flight<Arc<Rows>> {
+    let (shared, credential) = (Arc::clone(shared), Arc::clone(credential));
+    let id = id.to_owned();
+    Flight::begin(async move {
+        match ask_rows(&shared, &credential, &id, pass).await {
+            Ok(rows) => Ok(rows),
+            Err(lost) => {
+                denied(&shared, &credential, &id, lost.loss).await;
+                let mut state = credential.state();
+                state.fetching.remove(&id);
+                let before = state.late.remove(&id);
+                if state.late.len() >= MOST_LATE {
+                    state.late.clear();
+                }
+                let hold = shared.settings.hold;
+                let late = Trouble::after(before, lost.refusal.clone(), hold, LONGEST_HOLD);
+                state.late.insert(id, late);
+                Err(lost.refusal)
+            }
+        }
+    })
+}
+
+async fn ask_rows<U: Upstream>(
+    shared: &Shared<U>,
+    credential: &Credential,
+    id: &str,
+    pass: Option<Pass>,
+) -> Result<Arc<Rows>, Lost> {
+    let stamp = {
+        let state = credential.state();
+        let view = state.view.as_ref();
+        view.and_then(|view| view.listing.stamp(id).copied())
+    };
+    // Nobody asks for what is not listed; what was listed a moment ago is asked for again.
+    let stamp = stamp.ok_or_else(|| Lost {
+        refusal: Error::Moved.into(),
+        loss: Loss::Nothing,
+    })?;
+    let (body, _) = ask(shared, credential, Some(id), pass).await?;
+    let target = credential.asked(Some(id)).target();
+    drop(parsed::<Vec<SecretRow>>(body.clone(), target).await?);
+    Ok(keep(shared, credential, id, Rows::new(stamp, body, false)))
+}
+
+/// Puts fetched rows into the newest view, if they are of its moment.
+fn keep<U>(shared: &Shared<U>, credential: &Credential, id: &str, rows: Rows) -> Arc<Rows> {
+    let in_use = shared
+        .memory
+        .in_use(&credential.id, shared.settings.polled());
+    let mut state = credential.state();
+    state.fetching.remove(id);
+    state.late.remove(id);
+    let Some(view) = state.view.clone() else {
+        return Arc::new(rows);
+    };
+    if let Some(known) = view.rows_of(id)
+        && known.stamp == rows.stamp
+        && known.body == rows.body
+    {
+        known.fetched_again();
+        return Arc::clone(known);
+    }
+    let rows = Arc::new(rows);
+    if view.listing.stamp(id) == Some(&rows.stamp) {
+        state.replace(view.with(id, Arc::clone(&rows)));
+        state.settle(&in_use);
+    }
+    rows
+}
+
+/// What follows when Phase denies an environment.
+async fn denied<U: Upstream>(
+    shared: &Arc<Shared<U>>,
+    credential: &Arc<Credential>,
+    id: &str,
+    loss: Loss,
+) {
+    match loss {
+        Loss::Nothing => {}
+        Loss::Credential => shared.drop_credential(credential).await,
+        Loss::Environment => {
+            // It may have been deleted, or taken away, since it was listed.
+            drop(view(shared, credential, Need::Recent).await);
+            let lost = [id.to_owned()];
+            shared.drop_environments(credential, &lost).await;
+        }
+    }
+}
+
+/// One answer's body, and the instant before the request that brought it.
+async fn ask<U: Upstream>(
+    shared: &Shared<U>,
+    credential: &Credential,
+    environment: Option<&str>,
+    pass: Option<Pass>,
+) -> Result<(Bytes, Instant), Lost> {
+    let lane = match environment {
+        None => &credential.address,
+        Some(_) => &credential.account,
+    };
+    let errand = Errand {
+        asked: credential.asked(environment),
+        lane,
+        asker: &credential.asker,
+        deadline: Deadline::after(shared.settings.flight),
+        // A poll has a place; without a view, pods wait for what it brings.
+        can_wait: pass.is_some() && credential.state().view.is_some(),
+    };
+    upstream::ask(
+        &shared.upstream,
+        &shared.gate,
+        shared.settings.retry,
+        &errand,
+        pass,
+    )
+    .await
+}
+
+impl From<Error> for Lost {
+    fn from(error: Error) -> Self {
+        Self {
+            refusal: error.into(),
+            loss: Loss::Nothing,
+        }
+    }
+}

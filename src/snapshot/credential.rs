@@ -1,0 +1,271 @@
+//! What is remembered for one credential at one host.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::Settings;
+use super::disk::DiskKey;
+use super::flight::Flight;
+use super::gate::{Asker, Lane};
+use super::lock;
+use super::refusal::{Meaning, Refusal, length};
+use super::view::{Listing, Rows, View};
+use crate::phase::client::{Asked, Authorization, UnusableBearer};
+use crate::phase::host::Host;
+use crate::phase::token::Token;
+
+/// Names a credential at a host: a digest, never the text.
+pub(super) type CredentialId = [u8; 32];
+
+/// One credential at one host, and all that it opened.
+///
+/// Nothing that is reached from here is ever answered to another credential: two
+/// tokens are two of these, also where they belong to one account.
+pub(super) struct Credential {
+    pub(super) id: CredentialId,
+    pub(super) token: Token,
+    pub(super) authorization: Authorization,
+    pub(super) host: Host,
+    pub(super) disk: DiskKey,
+    pub(super) asker: Asker,
+    pub(super) address: Lane,
+    pub(super) account: Lane,
+    pub(super) loaded: OnceCell<()>,
+    state: Mutex<State>,
+}
+
+/// What is known right now.
+pub(super) struct State {
+    /// The newest moment.
+    pub(super) view: Option<Arc<View>>,
+    /// An older moment that was whole, while the newest lacks something.
+    pub(super) fallback: Option<Arc<View>>,
+    /// Why the tokens answer is late, if it is.
+    pub(super) trouble: Option<Trouble>,
+    /// The question for the tokens answer that is under way.
+    pub(super) asking: Option<Flight<Arc<View>>>,
+    /// The questions for environments that are under way, by id.
+    pub(super) fetching: HashMap<String, Option<Flight<Arc<Rows>>>>,
+    /// Why environments are late, by id.
+    pub(super) late: HashMap<String, Trouble>,
+    /// When somebody last mounted with it.
+    pub(super) used: Instant,
+    /// The longest age that any of its classes accepts.
+    pub(super) longest_stale: Duration,
+    /// Whether it is asked now and then.
+    pub(super) is_polled: bool,
+    /// What lies on disk.
+    pub(super) saved: Option<Saved>,
+    /// How often Phase took something away.
+    pub(super) losses: u64,
+    /// The generation of the newest view there ever was.
+    generation: u64,
+}
+
+/// What lies on disk: which image, and of what.
+pub(super) struct Saved {
+    pub(super) image: [u8; 16],
+    pub(super) listing: Arc<Listing>,
+    pub(super) rows: HashMap<String, u64>,
+}
+
+/// A failure, and for how long it is not tried again.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    pub(super) refusal: Refusal,
+    pub(super) since: Instant,
+    failures: u32,
+    until: Instant,
+}
+
+/// How a credential stands at this instant.
+pub(super) struct Standing {
+    pub(super) view: Option<Arc<View>>,
+    /// Whether the view may be taken for what Phase has now.
+    pub(super) is_fresh: bool,
+    pub(super) trouble: Option<Trouble>,
+}
+
+impl Credential {
+    pub(super) fn new(id: CredentialId, token: Token, host: Host) -> Result<Self, UnusableBearer> {
+        let mut asker = Asker::default();
+        asker.copy_from_slice(&id[..16]);
+        let secret = token.derive(DISK_PURPOSE);
+        Ok(Self {
+            id,
+            authorization: token.authorization()?,
+            disk: DiskKey::derive(&secret, host.as_str()),
+            asker,
+            address: Lane::Address(host.clone()),
+            account: Lane::Account(host.clone(), *token.account()),
+            loaded: OnceCell::new(),
+            state: Mutex::new(State {
+                view: None,
+                fallback: None,
+                trouble: None,
+                asking: None,
+                fetching: HashMap::new(),
+                late: HashMap::new(),
+                used: Instant::now(),
+                longest_stale: Duration::ZERO,
+                is_polled: false,
+                saved: None,
+                losses: 0,
+                generation: 0,
+            }),
+            token,
+            host,
+        })
+    }
+
+    /// One question of this credential: for an environment, or for the tokens answer.
+    pub(super) fn asked<'a>(&'a self, environment: Option<&'a str>) -> Asked<'a> {
+        Asked {
+            host: &self.host,
+            authorization: &self.authorization,
+            environment,
+        }
+    }
+
+    /// What is known right now; held for moments only.
+    pub(super) fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    pub(super) fn standing(&self, settings: &Settings) -> Standing {
+        let state = self.state();
+        let age = state.view.as_ref().and_then(|view| view.confirmed.age());
+        Standing {
+            is_fresh: age.is_some_and(|age| age <= settings.fresh()),
+            view: state.view.clone(),
+            trouble: state.trouble.clone(),
+        }
+    }
+
+    /// Somebody mounts with it; whether it must be polled from now on.
+    pub(super) fn is_used(&self, max_stale: Duration) -> bool {
+        let mut state = self.state();
+        state.used = Instant::now();
+        state.longest_stale = state.longest_stale.max(max_stale);
+        !std::mem::replace(&mut state.is_polled, true)
+    }
+
+    /// The tokens answer did not come: from here on until it comes, this is why.
+    pub(super) fn failed(&self, refusal: &Refusal, settings: &Settings) {
+        let mut state = self.state();
+        state.asking = None;
+        let before = state.trouble.take();
+        if before
+            .as_ref()
+            .is_none_or(|before| before.refusal.meaning() != refusal.meaning())
+        {
+            self.tell(refusal);
+        }
+        state.trouble = Some(Trouble::after(
+            before,
+            refusal.clone(),
+            settings.hold,
+            LONGEST_HOLD,
+        ));
+    }
+
+    fn tell(&self, refusal: &Refusal) {
+        let host = self.host.as_str();
+        match refusal.meaning() {
+            Meaning::Unreachable => warn!(
+                host, error = %refusal,
+                "Phase gives no answer: volumes keep their files, new ones get what is remembered"
+            ),
+            Meaning::Broken => warn!(
+                host, error = %refusal,
+                "Phase's answer cannot be used: volumes keep their files, new ones fail"
+            ),
+            Meaning::Final => warn!(
+                host, error = %refusal,
+                "Phase refuses a credential: all that it opened is forgotten"
+            ),
+        }
+    }
+
+    /// The tokens answer came.
+    pub(super) fn recovered(&self, state: &mut State) {
+        if let Some(trouble) = state.trouble.take() {
+            let after = length(trouble.since.elapsed());
+            info!(host = self.host.as_str(), after, "Phase answers again");
+        }
+    }
+
+    /// Forgets all that it opened.
+    pub(super) fn drop_views(&self) {
+        let mut state = self.state();
+        state.losses += 1;
+        state.view = None;
+        state.fallback = None;
+        state.saved = None;
+    }
+}
+
+/// What keys of the disk are derived for.
+const DISK_PURPOSE: &str = "phase-csi-provider state directory v1";
+
+/// Well below the pause between two republishes.
+pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(10);
+
+impl State {
+    /// The next generation's number.
+    pub(super) fn next(&mut self) -> u64 {
+        self.generation += 1;
+        self.generation
+    }
+
+    /// Puts a view in the place of the newest.
+    pub(super) fn replace(&mut self, view: View) -> Arc<View> {
+        self.generation = self.generation.max(view.generation);
+        let view = Arc::new(view);
+        self.view = Some(Arc::clone(&view));
+        view
+    }
+
+    /// Drops the older moment once the newest has all that is in use.
+    pub(super) fn settle(&mut self, in_use: &[String]) {
+        let Some(view) = &self.view else { return };
+        let is_there = |id: &String| view.rows_of(id).is_some() || view.listing.stamp(id).is_none();
+        if in_use.iter().all(is_there) {
+            self.fallback = None;
+        }
+    }
+}
+
+impl Trouble {
+    /// One more failure in a row: the pause doubles, up to `most`, and is jittered by
+    /// half of it.
+    pub(super) fn after(
+        before: Option<Self>,
+        refusal: Refusal,
+        hold: Duration,
+        most: Duration,
+    ) -> Self {
+        let (since, failures) = match before {
+            Some(before) => (before.since, before.failures.saturating_add(1)),
+            None => (Instant::now(), 1),
+        };
+        let factor = 1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX);
+        let pause = hold.saturating_mul(factor).min(most);
+        Self {
+            refusal,
+            since,
+            failures,
+            until: Instant::now() + pause.mul_f64(0.5 + fastrand::f64()),
+        }
+    }
+
+    /// Whether it is too soon to try again.
+    pub(super) fn holds(&self) -> bool {
+        Instant::now() < self.until
+    }
+}

@@ -1,0 +1,277 @@
+//! Answers in the making: out of what Phase says now, or of what is remembered.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::Shared;
+use super::asking::{self, Need, Which};
+use super::credential::Trouble;
+use super::entry::{Entry, Failure, Good, Made};
+use super::flight::{Flight, Landed};
+use super::lock;
+use super::refusal::{Meaning, Refusal};
+use super::upstream::Upstream;
+use super::view::{Rows, View};
+use crate::phase::client::parsed;
+use crate::phase::wire::{EnvironmentKey, SecretRow};
+use crate::phase::{self, Answer, Error, Source};
+
+/// How often an answer is begun anew because Phase changed while it was made; the
+/// last attempt takes things as they come.
+const ROUNDS: usize = 4;
+
+/// The answer in the making, begun if it is not.
+pub(super) fn making<U: Upstream>(
+    shared: &Arc<Shared<U>>,
+    entry: &Arc<Entry>,
+) -> Flight<Arc<Good>> {
+    let mut state = entry.state();
+    let begin = || {
+        let (shared, entry) = (Arc::clone(shared), Arc::clone(entry));
+        Flight::begin(async move {
+            let made = make(&shared, &entry).await;
+            entry.state().making = None;
+            made
+        })
+    };
+    Flight::join(&mut state.making, begin)
+}
+
+/// The answer in the making out of one moment that is remembered.
+pub(super) fn recalling<U: Upstream>(
+    shared: &Arc<Shared<U>>,
+    entry: &Arc<Entry>,
+    view: Arc<View>,
+) -> Flight<Arc<Good>> {
+    let mut state = entry.state();
+    let losses = entry.credential.state().losses;
+    let begin = || {
+        let (shared, entry) = (Arc::clone(shared), Arc::clone(entry));
+        Flight::begin(async move {
+            let recalled = recall(&shared, &entry, &view, losses).await;
+            entry.state().recalling = None;
+            recalled
+        })
+    };
+    Flight::join(&mut state.recalling, begin)
+}
+
+async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Landed<Arc<Good>> {
+    let credential = &entry.credential;
+    let (mut need, mut newer_than) = demands(shared, entry);
+    for round in 1..=ROUNDS {
+        let losses = credential.state().losses;
+        let view = asking::view(shared, credential, need).await?;
+        if let Some(good) = entry.renewed(&view) {
+            shared.persist(credential);
+            return Ok(good);
+        }
+        let source = Fetched {
+            shared,
+            entry,
+            view: &view,
+            which: Which {
+                is_strict: round < ROUNDS,
+                newer_than,
+            },
+            used: Mutex::default(),
+        };
+        let answer = match open(shared, entry, &view, &source).await {
+            Ok(answer) => answer,
+            Err(Error::Moved) if round < ROUNDS => {
+                need = Need::Recent;
+                continue;
+            }
+            // A lie, maybe, that somebody else was told a while ago.
+            Err(Error::Row(_)) if newer_than == Duration::MAX && round < ROUNDS => {
+                (need, newer_than) = (Need::Recent, shared.settings.hold / 4);
+                continue;
+            }
+            Err(error) => return Err(failed(shared, entry, &view, error)),
+        };
+        let used = source.used.into_inner().unwrap_or_default();
+        let made = (entry.recipe.make)(answer).await;
+        let made = made.map_err(|refusal| settled(shared, entry, &view, refusal))?;
+        let Some(good) = keep(shared, entry, &view, &used, &made, losses) else {
+            need = Need::Recent;
+            continue;
+        };
+        shared.persist(credential);
+        return Ok(good);
+    }
+    Err(Error::Moved.into())
+}
+
+/// How new everything must be: whoever tries again after a failure wants to know
+/// whether it was mended since, and rows that do not open may have been a lie.
+fn demands<U>(shared: &Shared<U>, entry: &Entry) -> (Need, Duration) {
+    let state = entry.state();
+    match &state.failure {
+        None => (Need::Fresh, Duration::MAX),
+        Some(failure) => match failure.trouble.refusal.meaning() {
+            Meaning::Broken => (Need::Recent, shared.settings.hold / 4),
+            _ => (Need::Recent, Duration::MAX),
+        },
+    }
+}
+
+async fn recall<U: Upstream>(
+    shared: &Shared<U>,
+    entry: &Entry,
+    view: &Arc<View>,
+    losses: u64,
+) -> Landed<Arc<Good>> {
+    if let Some(good) = entry.renewed(view) {
+        return Ok(good);
+    }
+    let source = Remembered {
+        entry,
+        view,
+        used: Mutex::default(),
+    };
+    let answer = open(shared, entry, view, &source).await?;
+    let used = source.used.into_inner().unwrap_or_default();
+    let made = (entry.recipe.make)(answer).await?;
+    keep(shared, entry, view, &used, &made, losses).ok_or_else(|| Error::Moved.into())
+}
+
+async fn open<U>(
+    shared: &Shared<U>,
+    entry: &Entry,
+    view: &View,
+    source: &dyn Source,
+) -> Result<Answer, Error> {
+    let token = &entry.credential.token;
+    let answer = &view.listing.answer;
+    phase::open(&shared.opener, token, answer, &entry.recipe.query, source).await
+}
+
+/// Seals an answer and remembers what it was made of; nothing if Phase took something
+/// away while it was made, since there were so many losses.
+fn keep<U>(
+    shared: &Shared<U>,
+    entry: &Entry,
+    view: &View,
+    used: &[(String, Arc<Rows>)],
+    made: &Made,
+    losses: u64,
+) -> Option<Arc<Good>> {
+    use secrecy::ExposeSecret;
+    let basis = used.iter().map(|(id, rows)| (id.clone(), rows.serial));
+    let newest = {
+        let state = entry.credential.state();
+        let newest = state.view.as_ref();
+        let newest = newest.filter(|newest| Arc::ptr_eq(&newest.listing, &view.listing));
+        newest.map_or(view.generation, |newest| newest.generation)
+    };
+    let good = Arc::new(Good {
+        sealed: Arc::new(shared.vault.seal(made.bytes.expose_secret())),
+        about: Arc::new(made.about.clone()),
+        generation: newest,
+        frame: *view.listing.frame(),
+        basis: basis.collect(),
+        confirmed: Arc::clone(&view.confirmed),
+        from_disk: used.iter().all(|(_, rows)| rows.from_disk),
+    });
+    let mut state = entry.state();
+    // Whoever takes away counts first and then looks into the entries.
+    if entry.credential.state().losses != losses {
+        return None;
+    }
+    state.good = Some(Arc::clone(&good));
+    state.failure = None;
+    Some(good)
+}
+
+/// What a failure to open leaves behind: one of Phase's answers may pass, one of
+/// what it says stays as long as that.
+fn failed<U>(shared: &Shared<U>, entry: &Entry, view: &View, error: Error) -> Refusal {
+    let may_pass = matches!(error, Error::Client(_) | Error::Moved | Error::Told { .. });
+    let refusal = Refusal::from(error);
+    if may_pass {
+        if refusal.meaning() == Meaning::Final {
+            entry.drop_answers();
+        }
+        return refusal;
+    }
+    settled(shared, entry, view, refusal)
+}
+
+/// Nothing can be made of this view: it is not tried again at once.
+fn settled<U>(shared: &Shared<U>, entry: &Entry, view: &View, refusal: Refusal) -> Refusal {
+    let generation = {
+        let state = entry.credential.state();
+        let newest = state.view.as_ref();
+        let newest = newest.filter(|newest| Arc::ptr_eq(&newest.listing, &view.listing));
+        newest.map_or(view.generation, |newest| newest.generation)
+    };
+    let mut state = entry.state();
+    if refusal.meaning() == Meaning::Final {
+        state.good = None;
+    }
+    let before = state.failure.take().map(|failure| failure.trouble);
+    let (hold, most) = (shared.settings.hold, shared.settings.poll_interval);
+    let trouble = Trouble::after(before, refusal.clone(), hold, most);
+    state.failure = Some(Failure {
+        generation,
+        trouble,
+    });
+    refusal
+}
+
+/// The rows that an answer was made of.
+type Used = Mutex<Vec<(String, Arc<Rows>)>>;
+
+/// Environments of one moment, fetched where they are not there.
+struct Fetched<'a, U> {
+    shared: &'a Arc<Shared<U>>,
+    entry: &'a Entry,
+    view: &'a View,
+    which: Which,
+    used: Used,
+}
+
+impl<U: Upstream> Source for Fetched<'_, U> {
+    fn rows<'a>(&'a self, key: &'a EnvironmentKey) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>> {
+        async move {
+            let id = &key.environment.id;
+            let credential = &self.entry.credential;
+            let rows = asking::rows(self.shared, credential, self.view, id, self.which);
+            read(self.entry, &self.used, id, rows.await?).await
+        }
+        .boxed()
+    }
+}
+
+/// Environments of one moment that is remembered, as far as they are.
+struct Remembered<'a> {
+    entry: &'a Entry,
+    view: &'a View,
+    used: Used,
+}
+
+impl Source for Remembered<'_> {
+    fn rows<'a>(&'a self, key: &'a EnvironmentKey) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>> {
+        async move {
+            let id = &key.environment.id;
+            let rows = self.view.rows_of(id).cloned().ok_or(Error::Moved)?;
+            read(self.entry, &self.used, id, rows).await
+        }
+        .boxed()
+    }
+}
+
+async fn read(
+    entry: &Entry,
+    used: &Used,
+    id: &str,
+    rows: Arc<Rows>,
+) -> Result<Vec<SecretRow>, Error> {
+    let target = entry.credential.asked(Some(id)).target();
+    let read = parsed(rows.body.clone(), target).await?;
+    lock(used).push((id.to_owned(), rows));
+    Ok(read)
+}

@@ -1,0 +1,291 @@
+//! Everything that is remembered, within bounds.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::credential::{Credential, CredentialId};
+use super::entry::{Entry, EntryId};
+use super::lock;
+
+/// Names a volume of one credential: a digest.
+pub type VolumeId = [u8; 16];
+
+/// How much is remembered at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Classes, each with its answer.
+    pub entries: usize,
+    /// Credentials, each with what it sees.
+    pub credentials: usize,
+    /// Volumes.
+    pub volumes: usize,
+    /// Bytes of answers and of what Phase sent, all together.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    /// A node runs 110 pods by default and 500 at the most that anybody supports.
+    fn default() -> Self {
+        Self {
+            entries: 2_048,
+            credentials: 1_024,
+            volumes: 8_192,
+            bytes: 256 << 20,
+        }
+    }
+}
+
+/// Everything that is remembered.
+pub(super) struct Memory {
+    limits: Limits,
+    maps: Mutex<Maps>,
+}
+
+#[derive(Default)]
+struct Maps {
+    entries: HashMap<EntryId, Arc<Entry>>,
+    credentials: HashMap<CredentialId, Arc<Credential>>,
+    volumes: HashMap<VolumeId, Volume>,
+}
+
+/// A volume that was answered.
+struct Volume {
+    credential: CredentialId,
+    version: String,
+    seen: Instant,
+}
+
+impl Memory {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            maps: Mutex::default(),
+        }
+    }
+
+    pub(super) fn entry(&self, id: &EntryId) -> Option<Arc<Entry>> {
+        lock(&self.maps).entries.get(id).cloned()
+    }
+
+    /// The entry of this name, or this one from now on.
+    pub(super) fn add_entry(&self, id: EntryId, entry: Entry) -> Arc<Entry> {
+        let mut maps = lock(&self.maps);
+        if let Some(entry) = maps.entries.get(&id) {
+            return Arc::clone(entry);
+        }
+        make_room(&mut maps.entries, self.limits.entries, |entry| {
+            entry.state().used
+        });
+        let entry = Arc::new(entry);
+        maps.entries.insert(id, Arc::clone(&entry));
+        entry
+    }
+
+    /// The credential of this name, or the one that is made now.
+    pub(super) fn credential<E>(
+        &self,
+        id: CredentialId,
+        make: impl FnOnce() -> Result<Credential, E>,
+    ) -> Result<Arc<Credential>, E> {
+        let mut maps = lock(&self.maps);
+        if let Some(credential) = maps.credentials.get(&id) {
+            return Ok(Arc::clone(credential));
+        }
+        let credential = Arc::new(make()?);
+        let full = maps.credentials.len() >= self.limits.credentials;
+        make_room(&mut maps.credentials, self.limits.credentials, |one| {
+            one.state().used
+        });
+        if full {
+            maps.drop_orphans();
+        }
+        maps.credentials.insert(id, Arc::clone(&credential));
+        Ok(credential)
+    }
+
+    /// The entries of one credential.
+    pub(super) fn entries_of(&self, id: &CredentialId) -> Vec<Arc<Entry>> {
+        let maps = lock(&self.maps);
+        let entries = maps.entries.values();
+        entries
+            .filter(|entry| entry.credential.id == *id)
+            .cloned()
+            .collect()
+    }
+
+    /// The environments that answers of one credential are made of, if anybody
+    /// mounted these answers within a time.
+    pub(super) fn in_use(&self, id: &CredentialId, within: Duration) -> Vec<String> {
+        let mut environments = Vec::new();
+        for entry in self.entries_of(id) {
+            let state = entry.state();
+            if let Some(good) = &state.good
+                && state.used.elapsed() <= within
+            {
+                environments.extend(
+                    good.basis
+                        .iter()
+                        .map(|(environment, _)| environment.clone()),
+                );
+            }
+        }
+        environments.sort_unstable();
+        environments.dedup();
+        environments
+    }
+
+    /// Whether a volume was answered before.
+    pub(super) fn knows(&self, volume: &VolumeId) -> bool {
+        lock(&self.maps).volumes.contains_key(volume)
+    }
+
+    /// A volume is answered with a version; what it had before.
+    pub(super) fn answered(
+        &self,
+        volume: VolumeId,
+        credential: CredentialId,
+        version: &str,
+    ) -> Option<String> {
+        let mut maps = lock(&self.maps);
+        let seen = Instant::now();
+        if let Some(known) = maps.volumes.get_mut(&volume) {
+            known.seen = seen;
+            if known.version == version {
+                return Some(version.to_owned());
+            }
+            return Some(std::mem::replace(&mut known.version, version.to_owned()));
+        }
+        make_room(&mut maps.volumes, self.limits.volumes, |one| one.seen);
+        maps.volumes.insert(
+            volume,
+            Volume {
+                credential,
+                version: version.to_owned(),
+                seen,
+            },
+        );
+        None
+    }
+
+    /// Volumes that an earlier life of this process answered.
+    pub(super) fn recall_volumes(&self, credential: CredentialId, volumes: &[VolumeId]) {
+        for volume in volumes {
+            if !self.knows(volume) {
+                self.answered(*volume, credential, "");
+            }
+        }
+    }
+
+    /// The volumes of one credential.
+    pub(super) fn volumes_of(&self, id: &CredentialId) -> Vec<VolumeId> {
+        let maps = lock(&self.maps);
+        let volumes = maps.volumes.iter();
+        volumes
+            .filter(|(_, volume)| volume.credential == *id)
+            .map(|(name, _)| *name)
+            .collect()
+    }
+
+    /// Forgets what nobody used for long, and what there is too much of.
+    pub(super) fn sweep(&self, kept: &Kept) {
+        let mut maps = lock(&self.maps);
+        maps.volumes
+            .retain(|_, volume| volume.seen.elapsed() <= kept.volume);
+        maps.entries
+            .retain(|_, entry| entry.state().used.elapsed() <= kept.entry);
+        maps.credentials.retain(|_, credential| {
+            let state = credential.state();
+            let longest = match kept.by_disk {
+                true => Duration::ZERO,
+                false => state.longest_stale,
+            };
+            state.used.elapsed() <= kept.credential.max(longest)
+        });
+        maps.drop_orphans();
+        while maps.bytes() > self.limits.bytes && maps.drop_oldest() {}
+        maps.entries.shrink_to_fit();
+        maps.credentials.shrink_to_fit();
+        maps.volumes.shrink_to_fit();
+    }
+
+    /// Entries, volumes, and bytes.
+    pub(super) fn figures(&self) -> (usize, usize, usize) {
+        let maps = lock(&self.maps);
+        (maps.entries.len(), maps.volumes.len(), maps.bytes())
+    }
+
+    /// How long ago the view was confirmed that waits longest for it.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        let maps = lock(&self.maps);
+        let credentials = maps.credentials.values();
+        let ages = credentials.filter_map(|one| one.state().view.as_ref()?.confirmed.age());
+        ages.max()
+    }
+}
+
+/// How long what nobody uses is kept.
+pub(super) struct Kept {
+    pub(super) entry: Duration,
+    pub(super) credential: Duration,
+    pub(super) volume: Duration,
+    /// Whether the disk remembers what memory forgets.
+    pub(super) by_disk: bool,
+}
+
+impl Maps {
+    /// Entries whose credential is gone.
+    fn drop_orphans(&mut self) {
+        let credentials = &self.credentials;
+        self.entries
+            .retain(|_, entry| credentials.contains_key(&entry.credential.id));
+    }
+
+    fn bytes(&self) -> usize {
+        let answers = self.entries.values().map(|entry| {
+            let state = entry.state();
+            state.good.as_ref().map_or(0, |good| good.sealed.len())
+        });
+        let views = self.credentials.values().map(|credential| {
+            let state = credential.state();
+            [&state.view, &state.fallback]
+                .into_iter()
+                .flatten()
+                .map(|view| view.len())
+                .sum::<usize>()
+        });
+        answers.sum::<usize>() + views.sum::<usize>()
+    }
+
+    /// Drops the credential that waits longest for its next mount; whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self
+            .credentials
+            .iter()
+            .min_by_key(|(_, one)| one.state().used);
+        let Some(id) = oldest.map(|(id, _)| *id) else {
+            return false;
+        };
+        self.credentials.remove(&id);
+        self.drop_orphans();
+        true
+    }
+}
+
+/// Takes out whatever was used longest ago until one more fits.
+fn make_room<K: Copy + Eq + Hash, V>(
+    map: &mut HashMap<K, V>,
+    most: usize,
+    used: impl Fn(&V) -> Instant,
+) {
+    while map.len() >= most.max(1) {
+        let oldest = map.iter().min_by_key(|(_, value)| used(value));
+        let Some(key) = oldest.map(|(key, _)| *key) else {
+            return;
+        };
+        map.remove(&key);
+    }
+}

@@ -1,0 +1,128 @@
+//! Asking for change: each credential in use once per poll interval.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::Shared;
+use super::asking;
+use super::credential::Credential;
+use super::gate::{Lane, Pass, Priority};
+use super::refusal::Meaning;
+use super::upstream::Upstream;
+use crate::deadline::Deadline;
+
+/// What the time of change misses (renamed tags, clocks that stand still) is seen
+/// after an hour at the latest.
+const WHOLE: Duration = Duration::from_secs(3_600);
+
+/// How often order is kept.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// Asks for change until nobody mounts with the credential any more.
+pub(super) async fn poll<U: Upstream>(shared: Weak<Shared<U>>, credential: Weak<Credential>) {
+    let Some(interval) = shared.upgrade().map(|shared| shared.settings.poll_interval) else {
+        return;
+    };
+    // The nodes of a cluster that start together do not ask together.
+    let mut pause = interval.mul_f64(0.5 + 0.5 * fastrand::f64());
+    loop {
+        sleep(pause).await;
+        let (Some(shared), Some(credential)) = (shared.upgrade(), credential.upgrade()) else {
+            return;
+        };
+        if is_idle(&shared, &credential) {
+            return;
+        }
+        pause = match soon(&shared, &credential) {
+            Some(left) => left,
+            None => match once(&shared, &credential).await {
+                true => interval.mul_f64(1.0 + 0.1 * fastrand::f64()),
+                // Whoever comes again at the same time of each minute finds the limit
+                // used up by the same others each time.
+                false => interval.mul_f64(0.5 + fastrand::f64()),
+            },
+        };
+    }
+}
+
+/// Whether nobody mounted with it for long; then it is not asked any more.
+fn is_idle<U>(shared: &Shared<U>, credential: &Credential) -> bool {
+    let mut state = credential.state();
+    let is_idle = state.used.elapsed() > shared.settings.polled();
+    state.is_polled = !is_idle;
+    is_idle
+}
+
+/// How long to wait because a mount asked a moment ago, or because only a mount may
+/// ask again: Phase refuses the credential.
+fn soon<U>(shared: &Shared<U>, credential: &Credential) -> Option<Duration> {
+    let state = credential.state();
+    let interval = shared.settings.poll_interval;
+    if let Some(trouble) = &state.trouble {
+        return (trouble.refusal.meaning() == Meaning::Final).then_some(interval);
+    }
+    let view = state.view.as_ref()?;
+    let age = view.confirmed.age()?;
+    (age < interval * 2 / 5).then(|| interval.saturating_sub(age))
+}
+
+/// One question for change, and what changed of that which is in use; whether the
+/// question was answered.
+async fn once<U: Upstream>(shared: &Arc<Shared<U>>, credential: &Arc<Credential>) -> bool {
+    let Some(pass) = place(shared, credential, &credential.address).await else {
+        return false;
+    };
+    if asking::poll(shared, credential, pass)
+        .landed()
+        .await
+        .is_err()
+    {
+        return false;
+    }
+    for id in due(shared, credential) {
+        let Some(pass) = place(shared, credential, &credential.account).await else {
+            return true;
+        };
+        drop(asking::fetch(shared, credential, &id, pass).landed().await);
+    }
+    shared.mark(credential);
+    true
+}
+
+/// A place in the budget that mounts do not need.
+async fn place<U>(shared: &Shared<U>, credential: &Credential, lane: &Lane) -> Option<Pass> {
+    let deadline = Deadline::after(shared.settings.poll_interval.max(Duration::from_secs(5)));
+    let admitted = shared
+        .gate
+        .admit(lane, &credential.asker, Priority::Poll, deadline);
+    admitted.await.ok()
+}
+
+/// The environments in use that changed, and those that were not fetched for about an
+/// hour.
+fn due<U>(shared: &Shared<U>, credential: &Credential) -> Vec<String> {
+    let in_use = shared
+        .memory
+        .in_use(&credential.id, shared.settings.polled());
+    let state = credential.state();
+    let Some(view) = &state.view else {
+        return Vec::new();
+    };
+    let is_listed = |id: &String| view.listing.stamp(id).is_some();
+    let is_due = |id: &String| view.rows_of(id).is_none_or(|rows| rows.is_due(WHOLE));
+    let due = in_use.into_iter().filter(is_listed).filter(is_due);
+    due.collect()
+}
+
+/// Keeps order until the memory itself is gone.
+pub(super) async fn sweep<U: Upstream>(shared: Weak<Shared<U>>) {
+    loop {
+        sleep(SWEEP).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        shared.sweep();
+    }
+}

@@ -1,0 +1,293 @@
+//! What every mount, poll and question has in common.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use tokio::time::Instant;
+
+use super::credential::{Credential, Saved};
+use super::disk::{Image, Loaded, Mark, Moment, Store};
+use super::entry::{Entry, EntryId, Good, Recipe};
+use super::gate::Gate;
+use super::memory::{Kept, Memory};
+use super::refusal::Refusal;
+use super::upstream::Upstream;
+use super::vault::{Vault, random};
+use super::view::{Confirmed, Listing, Rows, View};
+use super::{Figures, IDENTITY, Settings, Source, Tally, digest, poll};
+use crate::phase::Error;
+use crate::phase::opener::Opener;
+use crate::phase::token::Token;
+
+/// What every mount, poll and question has in common.
+pub(super) struct Shared<U> {
+    pub(super) upstream: U,
+    pub(super) settings: Settings,
+    pub(super) gate: Gate,
+    pub(super) opener: Opener,
+    pub(super) vault: Vault,
+    pub(super) memory: Memory,
+    pub(super) store: Option<Store>,
+    pub(super) tally: Tally,
+}
+
+impl<U> Shared<U> {
+    pub(super) fn new(
+        upstream: U,
+        settings: Settings,
+        store: Option<Store>,
+        opener: Opener,
+    ) -> Self {
+        Self {
+            upstream,
+            gate: Gate::new(settings.request_budget),
+            opener,
+            vault: Vault::new(),
+            memory: Memory::new(settings.limits),
+            settings,
+            store,
+            tally: Tally::default(),
+        }
+    }
+
+    /// The entry of this name, new from now on.
+    pub(super) fn add_entry(
+        &self,
+        id: EntryId,
+        token: Token,
+        recipe: Recipe,
+    ) -> Result<Arc<Entry>, Refusal> {
+        let host = recipe.query.host.clone();
+        let mut name = Context::new(&SHA256);
+        name.update(&*token.derive(IDENTITY));
+        name.update(host.as_str().as_bytes());
+        // A host that only `*` allows is asked in another way.
+        name.update(&[u8::from(host.is_screened())]);
+        let name = digest(name);
+        let make = || Credential::new(name, token, host);
+        let credential = self.memory.credential(name, make).map_err(Error::from)?;
+        Ok(self.memory.add_entry(id, Entry::new(recipe, credential)))
+    }
+
+    /// The moment for the disk, if there is one.
+    pub(super) fn moment(&self) -> Option<Moment> {
+        self.store.as_ref().map(Store::now)
+    }
+
+    /// Recalls what lies on disk, once for each credential.
+    pub(super) async fn load(&self, credential: &Credential) {
+        let Some(store) = &self.store else { return };
+        let load = async || {
+            if let Some(loaded) = store.load(&credential.disk).await {
+                self.take(credential, loaded);
+            }
+        };
+        credential.loaded.get_or_init(load).await;
+    }
+
+    fn take(&self, credential: &Credential, loaded: Loaded) {
+        // What Phase sent was read before it was kept; a later version may know better.
+        let Ok(answer) = serde_json::from_slice(&loaded.tokens) else {
+            return;
+        };
+        let listing = Arc::new(Listing::new(answer, loaded.tokens));
+        let mut rows = HashMap::new();
+        for (id, body) in loaded.environments {
+            if let Some(stamp) = listing.stamp(&id) {
+                rows.insert(id, Arc::new(Rows::new(*stamp, body, true)));
+            }
+        }
+        let saved = Saved {
+            image: loaded.id,
+            listing: Arc::clone(&listing),
+            rows: serials(&rows),
+        };
+        self.memory.recall_volumes(credential.id, &loaded.volumes);
+        let mut state = credential.state();
+        if state.view.is_some() {
+            return;
+        }
+        let generation = state.next();
+        state.saved = Some(saved);
+        state.replace(View {
+            generation,
+            listing,
+            rows,
+            confirmed: Arc::new(Confirmed::before(loaded.age, Some(loaded.confirmed))),
+        });
+    }
+
+    /// Puts the newest view on disk if it is whole and other than what lies there;
+    /// else that it was confirmed.
+    pub(super) fn persist(&self, credential: &Credential) {
+        let Some(store) = &self.store else { return };
+        if self.mark(credential) {
+            return;
+        }
+        let volumes = self.memory.volumes_of(&credential.id);
+        let mut state = credential.state();
+        let Some(view) = state.view.clone().filter(|_| state.fallback.is_none()) else {
+            return;
+        };
+        let Some(confirmed) = view.confirmed.moment() else {
+            return;
+        };
+        let mut id = [0; 16];
+        random(&mut id);
+        state.saved = Some(Saved {
+            image: id,
+            listing: Arc::clone(&view.listing),
+            rows: serials(&view.rows),
+        });
+        let environments = view.rows.iter();
+        let environments = environments.map(|(id, rows)| (id.clone(), rows.body.clone()));
+        let image = Image {
+            id,
+            tokens: view.listing.body.clone(),
+            environments: environments.collect(),
+        };
+        store.save(&credential.disk, image, confirmed, volumes);
+    }
+
+    /// Writes beside the set on disk when it was confirmed and which volumes were
+    /// answered; whether what lies there is the newest view.
+    pub(super) fn mark(&self, credential: &Credential) -> bool {
+        let Some(store) = &self.store else {
+            return false;
+        };
+        let volumes = self.memory.volumes_of(&credential.id);
+        let state = credential.state();
+        let (Some(saved), Some(view)) = (&state.saved, &state.view) else {
+            return false;
+        };
+        let is_same = saved.rows == serials(&view.rows) && saved.listing.is_same(&view.listing);
+        if let Some(confirmed) = view.confirmed.moment()
+            && is_same
+        {
+            let image = saved.image;
+            let mark = Mark {
+                image,
+                confirmed,
+                volumes,
+            };
+            store.mark(&credential.disk, mark);
+        }
+        is_same
+    }
+
+    /// Forgets all that a credential opened, here and on disk.
+    pub(super) async fn drop_credential(&self, credential: &Credential) {
+        credential.drop_views();
+        for entry in self.memory.entries_of(&credential.id) {
+            entry.drop_answers();
+        }
+        if let Some(store) = &self.store {
+            store.forget(&credential.disk).await;
+        }
+    }
+
+    /// The environments that anything remembered of a credential is made of.
+    pub(super) fn known_environments(&self, credential: &Credential) -> BTreeSet<String> {
+        let mut known = BTreeSet::new();
+        {
+            let state = credential.state();
+            for view in [&state.view, &state.fallback].into_iter().flatten() {
+                known.extend(view.rows.keys().cloned());
+            }
+            known.extend(
+                state
+                    .saved
+                    .iter()
+                    .flat_map(|saved| saved.rows.keys().cloned()),
+            );
+        }
+        for entry in self.memory.entries_of(&credential.id) {
+            let state = entry.state();
+            let basis = state.good.iter().flat_map(|good| good.basis.iter());
+            known.extend(basis.map(|(id, _)| id.clone()));
+        }
+        known
+    }
+
+    /// Forgets environments of a credential, here and on disk.
+    pub(super) async fn drop_environments(&self, credential: &Credential, lost: &[String]) {
+        if lost.is_empty() {
+            return;
+        }
+        {
+            let mut state = credential.state();
+            state.losses += 1;
+            for id in lost {
+                if let Some(view) = state.view.clone().filter(|view| view.rows_of(id).is_some()) {
+                    state.replace(view.without(id));
+                }
+            }
+            state.fallback = None;
+            state.saved = None;
+        }
+        for entry in self.memory.entries_of(&credential.id) {
+            let is_of = |good: &Arc<Good>| lost.iter().any(|id| good.is_of(id));
+            let concerns = entry.state().good.as_ref().is_some_and(is_of);
+            if concerns {
+                entry.drop_answers();
+            }
+        }
+        if let Some(store) = &self.store {
+            store.forget(&credential.disk).await;
+            self.persist(credential);
+        }
+    }
+
+    /// Forgets what nobody uses.
+    pub(super) fn sweep(&self) {
+        self.memory.sweep(&Kept {
+            entry: UNUSED_ENTRY,
+            credential: UNUSED_CREDENTIAL,
+            volume: UNSEEN_VOLUME,
+            by_disk: self.store.is_some(),
+        });
+        self.gate.sweep();
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let (entries, volumes, bytes) = self.memory.figures();
+        Figures {
+            from_backend: self.tally.of(Source::Backend),
+            from_disk: self.tally.of(Source::Disk),
+            from_memory: self.tally.of(Source::Memory),
+            stale: self.tally.of(Source::Stale),
+            entries,
+            volumes,
+            bytes,
+            oldest: self.memory.oldest(),
+            budget: self.gate.remaining(),
+        }
+    }
+}
+
+impl<U: Upstream> Shared<U> {
+    /// Somebody mounts: what is used is not forgotten, and asked for change.
+    pub(super) fn is_used(self: &Arc<Self>, entry: &Entry) {
+        entry.state().used = Instant::now();
+        let own = entry.recipe.max_stale;
+        let max_stale = own.unwrap_or(self.settings.max_stale);
+        if entry.credential.is_used(max_stale) {
+            let credential = Arc::downgrade(&entry.credential);
+            tokio::spawn(poll::poll(Arc::downgrade(self), credential));
+        }
+    }
+}
+
+/// A volume that lives is republished every 60 to 90 s: ten times missed, it is gone.
+const UNSEEN_VOLUME: Duration = Duration::from_secs(15 * 60);
+/// Longer than its volumes, so that a pod that starts again finds it.
+const UNUSED_ENTRY: Duration = Duration::from_secs(20 * 60);
+/// At least; as long as any of its classes accepts what it would answer.
+const UNUSED_CREDENTIAL: Duration = Duration::from_secs(30 * 60);
+
+fn serials(rows: &HashMap<String, Arc<Rows>>) -> HashMap<String, u64> {
+    let serials = rows.iter().map(|(id, rows)| (id.clone(), rows.serial));
+    serials.collect()
+}

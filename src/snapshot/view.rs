@@ -1,0 +1,303 @@
+//! What one credential sees at one moment: a tokens answer, and the environments
+//! that were fetched under it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::disk::Moment;
+use super::lock;
+use crate::phase::wire::{EnvironmentKey, TokensAnswer};
+
+/// Everything that one credential sees at one moment. Never changed: a newer
+/// moment is a new view, and whoever reads an old one reads it whole.
+pub(super) struct View {
+    /// Grows with every view of this credential.
+    pub(super) generation: u64,
+    /// What Phase listed.
+    pub(super) listing: Arc<Listing>,
+    /// The environments that somebody wanted, by id.
+    pub(super) rows: HashMap<String, Arc<Rows>>,
+    /// When Phase last said that this is how things are.
+    pub(super) confirmed: Arc<Confirmed>,
+}
+
+/// A tokens answer.
+pub(super) struct Listing {
+    /// What it says.
+    pub(super) answer: TokensAnswer,
+    /// As Phase sent it.
+    pub(super) body: Bytes,
+    /// Of everything but the environments' own stamps: apps, names, key share.
+    frame: [u8; 32],
+    stamps: HashMap<String, Stamp>,
+}
+
+/// Changes whenever an environment must be fetched again: its time of change, which
+/// is compared and never read (clocks of several servers differ), and its keys.
+pub(super) type Stamp = [u8; 32];
+
+/// The rows of one environment, as Phase sent them.
+pub(super) struct Rows {
+    /// Differs for every content that was ever seen in this process.
+    pub(super) serial: u64,
+    /// What the environment was listed with before it was fetched.
+    pub(super) stamp: Stamp,
+    /// As Phase sent them.
+    pub(super) body: Bytes,
+    /// Whether they were read from disk.
+    pub(super) from_disk: bool,
+    fetched: Mutex<Fetched>,
+}
+
+/// When Phase sent something last.
+#[derive(Clone, Copy)]
+struct Fetched {
+    at: Instant,
+    /// Within `0.0..1.0`: how early in its time it is asked for again.
+    early: f64,
+}
+
+/// When Phase last said that a view is how things are: the moment before it was
+/// asked, so that no change can hide behind the answer's way.
+pub(super) struct Confirmed(Mutex<Confirmation>);
+
+#[derive(Clone, Copy)]
+struct Confirmation {
+    at: Instant,
+    /// What had passed already at that instant; nothing if that cannot be known.
+    before: Option<Duration>,
+    moment: Option<Moment>,
+}
+
+impl View {
+    /// What the rows of an environment are, if they are there.
+    pub(super) fn rows_of(&self, id: &str) -> Option<&Arc<Rows>> {
+        self.rows.get(id)
+    }
+
+    /// The same moment with one environment more, or another.
+    pub(super) fn with(&self, id: &str, rows: Arc<Rows>) -> Self {
+        let mut all = self.rows.clone();
+        all.insert(id.to_owned(), rows);
+        Self {
+            generation: self.generation + 1,
+            listing: Arc::clone(&self.listing),
+            rows: all,
+            confirmed: Arc::clone(&self.confirmed),
+        }
+    }
+
+    /// The same moment without one environment.
+    pub(super) fn without(&self, id: &str) -> Self {
+        let mut all = self.rows.clone();
+        all.remove(id);
+        Self {
+            generation: self.generation + 1,
+            listing: Arc::clone(&self.listing),
+            rows: all,
+            confirmed: Arc::clone(&self.confirmed),
+        }
+    }
+
+    /// A newer moment: what was fetched and has not changed since stays.
+    pub(super) fn followed_by(&self, listing: Arc<Listing>, confirmed: Confirmed) -> Self {
+        let unchanged = self
+            .rows
+            .iter()
+            .filter(|(id, rows)| listing.stamp(id) == Some(&rows.stamp));
+        Self {
+            generation: self.generation + 1,
+            rows: unchanged
+                .map(|(id, rows)| (id.clone(), Arc::clone(rows)))
+                .collect(),
+            listing,
+            confirmed: Arc::new(confirmed),
+        }
+    }
+
+    /// How many bytes it keeps.
+    pub(super) fn len(&self) -> usize {
+        let rows = self.rows.values().map(|rows| rows.body.len());
+        // The answer is kept as it came and as what it says.
+        rows.sum::<usize>() + 2 * self.listing.body.len()
+    }
+}
+
+impl Listing {
+    pub(super) fn new(answer: TokensAnswer, body: Bytes) -> Self {
+        let keys = || answer.apps.iter().flat_map(|app| &app.environment_keys);
+        let stamp = |key: &EnvironmentKey| (key.environment.id.clone(), stamp(key));
+        let stamps = keys().filter(|key| key.is_usable()).map(stamp).collect();
+        Self {
+            frame: frame(&answer),
+            stamps,
+            answer,
+            body,
+        }
+    }
+
+    /// The stamp of an environment that the account may read.
+    pub(super) fn stamp(&self, id: &str) -> Option<&Stamp> {
+        self.stamps.get(id)
+    }
+
+    /// Whether both say the same of everything that matters here.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.has_frame_of(other) && self.stamps == other.stamps
+    }
+
+    /// Whether names and keys mean the same in both.
+    pub(super) fn has_frame_of(&self, other: &Self) -> bool {
+        self.frame == other.frame
+    }
+
+    /// Of names and keys.
+    pub(super) const fn frame(&self) -> &[u8; 32] {
+        &self.frame
+    }
+}
+
+/// Every text with its length before it, so that two lists cannot read alike.
+fn put(context: &mut Context, text: &str) {
+    context.update(&(text.len() as u64).to_be_bytes());
+    context.update(text.as_bytes());
+}
+
+fn finished(context: Context) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+fn stamp(key: &EnvironmentKey) -> Stamp {
+    let mut context = Context::new(&SHA256);
+    for text in [
+        &key.environment.updated_at,
+        &key.identity_key,
+        &key.wrapped_seed,
+        &key.wrapped_salt,
+    ] {
+        put(&mut context, text);
+    }
+    finished(context)
+}
+
+/// In an order of its own: Phase's moves with every change.
+fn frame(answer: &TokensAnswer) -> [u8; 32] {
+    let mut lines: Vec<_> = answer
+        .apps
+        .iter()
+        .flat_map(|app| {
+            let alone = [&*app.id, &app.name, "", "", ""];
+            let keys = app.environment_keys.iter().map(|key| {
+                let usable = if key.is_usable() { "usable" } else { "gone" };
+                let environment = &key.environment;
+                [
+                    &*app.id,
+                    &app.name,
+                    &environment.id,
+                    &environment.name,
+                    usable,
+                ]
+            });
+            std::iter::once(alone).chain(keys)
+        })
+        .collect();
+    lines.sort_unstable();
+    let mut context = Context::new(&SHA256);
+    put(&mut context, &answer.wrapped_key_share);
+    for text in lines.into_iter().flatten() {
+        put(&mut context, text);
+    }
+    finished(context)
+}
+
+impl Rows {
+    pub(super) fn new(stamp: Stamp, body: Bytes, from_disk: bool) -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        Self {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            stamp,
+            body,
+            from_disk,
+            fetched: Mutex::new(Fetched::now()),
+        }
+    }
+
+    /// How long ago Phase last sent them.
+    pub(super) fn age(&self) -> Duration {
+        lock(&self.fetched).at.elapsed()
+    }
+
+    /// Whether they are to be fetched again, somewhere in the last quarter of this
+    /// time: the nodes of a cluster fetch a change together, and need not do so for
+    /// ever after.
+    pub(super) fn is_due(&self, within: Duration) -> bool {
+        let Fetched { at, early } = *lock(&self.fetched);
+        at.elapsed() >= within.mul_f64(1.0 - early / 4.0)
+    }
+
+    /// Phase sent the very same again.
+    pub(super) fn fetched_again(&self) {
+        *lock(&self.fetched) = Fetched::now();
+    }
+}
+
+impl Fetched {
+    fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            early: fastrand::f64(),
+        }
+    }
+}
+
+impl Confirmed {
+    /// Confirmed by the answer to a question that was asked at this instant.
+    pub(super) const fn at(at: Instant, moment: Option<Moment>) -> Self {
+        Self(Mutex::new(Confirmation {
+            at,
+            before: Some(Duration::ZERO),
+            moment,
+        }))
+    }
+
+    /// Confirmed that long before now, by an earlier life of this process.
+    pub(super) fn before(age: Option<Duration>, moment: Option<Moment>) -> Self {
+        Self(Mutex::new(Confirmation {
+            at: Instant::now(),
+            before: age,
+            moment,
+        }))
+    }
+
+    /// Confirmed once more, as the other one is.
+    pub(super) fn follow(&self, other: &Self) {
+        let newer = *lock(&other.0);
+        let mut confirmation = lock(&self.0);
+        // A slow answer does not undo a quicker one.
+        if confirmation.before != Some(Duration::ZERO) || confirmation.at < newer.at {
+            *confirmation = newer;
+        }
+    }
+
+    /// How long ago; nothing if that cannot be known.
+    pub(super) fn age(&self) -> Option<Duration> {
+        let confirmation = *lock(&self.0);
+        Some(confirmation.at.elapsed() + confirmation.before?)
+    }
+
+    /// The moment for the disk, if there is one.
+    pub(super) fn moment(&self) -> Option<Moment> {
+        lock(&self.0).moment
+    }
+}
+
+#[cfg(test)]
+mod tests;
