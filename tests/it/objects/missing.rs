@@ -8,7 +8,7 @@ use super::{Shop, bytes, file};
 
 #[tokio::test]
 async fn a_missing_key_is_an_error_unless_it_is_optional() {
-    let shop = Shop::open().await;
+    let shop = Shop::attentive().await;
     let error = shop
         .error(
             Code::NotFound,
@@ -35,14 +35,12 @@ async fn a_missing_key_is_an_error_unless_it_is_optional() {
     control
         .put_secret("shop", "Production", "/db", "NEW", "now")
         .unwrap();
-    assert_eq!(
-        shop.files(objects).await,
-        [file("API_KEY", "production key"), file("NEW", "now")]
-    );
+    let with = [file("API_KEY", "production key"), file("NEW", "now")];
+    shop.becomes(objects, &with).await;
     control
         .delete_secret("shop", "Production", "/db", "NEW")
         .unwrap();
-    assert_eq!(shop.files(objects).await.len(), 1);
+    shop.becomes(objects, &with[..1]).await;
 }
 
 #[tokio::test]
@@ -77,13 +75,13 @@ async fn a_selection_without_secrets_is_an_error_unless_it_is_optional_or_allowe
 
 #[tokio::test]
 async fn optional_hides_nothing_but_a_missing_key() {
-    let shop = Shop::open().await;
     let objects = "- {secretKey: API_KEY, env: staging, optional: true}\n- secretKey: MODE\n";
     for (status, code) in [
         (403, Code::PermissionDenied),
         (404, Code::Internal),
         (500, Code::Internal),
     ] {
+        let shop = Shop::open().await;
         let kind = FaultKind::Status {
             code: status,
             retry_after: None,
@@ -92,8 +90,8 @@ async fn optional_hides_nothing_but_a_missing_key() {
         shop.emulator.control().set_fault(fault);
         let error = shop.refusal(json!({ "objects": objects })).await;
         assert_eq!(error.code(), code, "{}", error.message());
-        shop.emulator.control().clear_faults();
     }
+    let shop = Shop::open().await;
     let error = shop
         .error(
             Code::NotFound,

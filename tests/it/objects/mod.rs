@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::support::daemon::Daemon;
+use crate::support::eventually;
 
 /// A shop with two environments behind a running daemon.
 struct Shop {
@@ -49,6 +50,20 @@ impl Shop {
         Self { emulator, daemon }
     }
 
+    /// One that sees changes at once.
+    async fn attentive() -> Self {
+        let Self { emulator, .. } = Self::open().await;
+        let flags = ["--phase-host", &emulator.url()];
+        let quick = [
+            "--test-only-poll-interval",
+            "50ms",
+            "--request-budget",
+            "100000",
+        ];
+        let daemon = Daemon::start(&[flags.as_slice(), &quick].concat()).await;
+        Self { emulator, daemon }
+    }
+
     async fn mount(&self, parameters: Value) -> Result<MountResponse, Status> {
         let token = self.emulator.control().token("default").unwrap();
         let mut all = json!({"phaseApp": "shop"});
@@ -66,6 +81,11 @@ impl Shop {
     /// `path → bytes` of a class with these objects.
     async fn files(&self, objects: &str) -> Vec<(String, Vec<u8>)> {
         bytes(&self.mount(json!({ "objects": objects })).await.unwrap())
+    }
+
+    /// Waits until a class with these objects gives these files.
+    async fn becomes(&self, objects: &str, files: &[(String, Vec<u8>)]) {
+        eventually(async || (self.files(objects).await == files).then_some(())).await;
     }
 
     /// The error of a class with these objects.

@@ -69,9 +69,28 @@ impl Daemon {
     }
 
     pub async fn call(&self, attributes: String, secrets: String) -> Result<MountResponse, Status> {
+        self.ask(MountRequest::new(attributes, secrets)).await
+    }
+
+    /// The driver's call for the volume of one pod, on the path that kubelet makes.
+    pub async fn publish(
+        &self,
+        token: &str,
+        parameters: &Value,
+        pod: &str,
+    ) -> Result<MountResponse, Status> {
+        let mut parameters = parameters.clone();
+        parameters["csi.storage.k8s.io/pod.uid"] = json!(format!("uid-{pod}"));
+        let secrets = json!({ "token": token }).to_string();
+        let mut request = MountRequest::new(attributes(&parameters), secrets);
+        request.target_path =
+            format!("/var/lib/kubelet/pods/uid-{pod}/volumes/kubernetes.io~csi/keys/mount");
+        self.ask(request).await
+    }
+
+    async fn ask(&self, request: MountRequest) -> Result<MountResponse, Status> {
         let mut client = self.client().await;
-        let answer = client.mount(MountRequest::new(attributes, secrets));
-        let answer = timeout(SAFETY, answer)
+        let answer = timeout(SAFETY, client.mount(request))
             .await
             .expect("a mount has a deadline");
         answer.map(tonic::Response::into_inner)
@@ -86,6 +105,11 @@ impl Daemon {
         let endpoint = Endpoint::from_static("http://localhost");
         let channel = endpoint.connect_with_connector(connector).await.unwrap();
         CsiDriverProviderClient::new(channel).max_decoding_message_size(usize::MAX)
+    }
+
+    /// Ended as the kernel ends a process that takes too much memory.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Stopped as the kubelet stops a container; what it wrote.

@@ -1,11 +1,29 @@
 //! What several modules need.
 
 pub mod daemon;
+pub mod model;
 pub mod replay;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+/// What is there once it is there; a minute bounds a hang, nothing that passes comes near it.
+pub async fn eventually<T>(attempt: impl AsyncFn() -> Option<T>) -> T {
+    let tried = async {
+        loop {
+            if let Some(done) = attempt().await {
+                return done;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), tried)
+        .await
+        .expect("it comes about")
+}
 
 /// A file of recorded or computed data.
 pub fn json(path: &str) -> Value {

@@ -1,0 +1,295 @@
+//! What is answered while Phase is away, lies or refuses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use phase_csi_provider::cause::Cause;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::{HOUR, POLL, REPUBLISH, World, one};
+use crate::support::model::Weather;
+
+const AWAY: [Weather; 8] = [
+    Weather::Down,
+    Weather::NoName,
+    Weather::Certificate,
+    Weather::Failing,
+    Weather::Hangs,
+    Weather::Slow(Duration::from_secs(40)),
+    Weather::Throttled(None),
+    Weather::Throttled(Some(Duration::from_secs(120))),
+];
+
+#[tokio::test(start_paused = true)]
+async fn an_existing_volume_keeps_what_it_has_for_ever() {
+    for weather in AWAY {
+        let world = World::new();
+        world.value("a").await.unwrap();
+        world.model.weather(weather);
+        world.put("production", "KEY", "changed");
+        sleep(POLL * 4).await;
+        let away = Instant::now();
+        while away.elapsed() < HOUR * 8 {
+            let begun = Instant::now();
+            assert_eq!(world.value("a").await.unwrap(), "value", "{weather:?}");
+            assert_eq!(begun.elapsed(), Duration::ZERO, "{weather:?}: nobody waits");
+            sleep(REPUBLISH).await;
+        }
+        world.model.weather(Weather::Fine);
+        sleep(POLL * 3).await;
+        assert_eq!(world.value("a").await.unwrap(), "changed", "{weather:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_volume_gets_what_is_remembered_within_five_seconds() {
+    for weather in AWAY {
+        let world = World::new();
+        world.value("a").await.unwrap();
+        world.model.weather(weather);
+        sleep(POLL * 3).await;
+        let begun = Instant::now();
+        assert_eq!(world.value("new").await.unwrap(), "value", "{weather:?}");
+        assert!(begun.elapsed() <= Duration::from_secs(5), "{weather:?}");
+        // Another class of the same environment too.
+        let other = json!({"objects": "- secretKey: OTHER\n"});
+        let begun = Instant::now();
+        let files = world.mount("all", &other, "other").await.unwrap();
+        assert_eq!(files[0].1, "other", "{weather:?}");
+        assert!(begun.elapsed() <= Duration::from_secs(5), "{weather:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_hang_costs_a_new_volume_four_seconds_and_an_old_one_too() {
+    let world = World::new();
+    world.value("a").await.unwrap();
+    // Not polled any more, so nobody knows yet that Phase hangs.
+    sleep(POLL * 9).await;
+    world.model.weather(Weather::Hangs);
+    let begun = Instant::now();
+    assert_eq!(world.value("new").await.unwrap(), "value");
+    assert_eq!(begun.elapsed(), Duration::from_secs(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_anything_remembered_the_error_is_clear_and_in_time() {
+    for weather in AWAY {
+        let world = World::new();
+        world.model.weather(weather);
+        let begun = Instant::now();
+        let error = world.value("a").await.unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(90), "{weather:?}");
+        assert!(
+            matches!(
+                error.cause,
+                Cause::Unreachable | Cause::RateLimited | Cause::Deadline
+            ),
+            "{weather:?}: {error}"
+        );
+        assert!(
+            error.message.contains("https://phase.test"),
+            "{weather:?}: {error}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_stale_ends_at_its_instant_and_says_age_and_cause() {
+    for (class, most) in [
+        (one(), HOUR),
+        (with(&one(), "10m"), HOUR / 6),
+        (with(&one(), "24h"), HOUR * 24),
+    ] {
+        let mount_after = async |time: Duration| {
+            let world = World::new();
+            let begun = Instant::now();
+            world.mount("all", &class, "a").await.unwrap();
+            world.model.weather(Weather::Down);
+            // The age counts from the question that was asked at the very beginning.
+            sleep(time - begun.elapsed()).await;
+            world.mount("all", &class, "b").await
+        };
+        assert!(mount_after(most).await.is_ok(), "{most:?}");
+        let error = mount_after(most + Duration::from_millis(1))
+            .await
+            .unwrap_err();
+        assert_eq!(error.cause, Cause::Unreachable);
+        let start = "what this node remembers is ";
+        assert!(error.message.starts_with(start), "{error}");
+        assert!(error.message.contains("of maxStale"), "{error}");
+        assert!(error.message.contains("cannot be connected to"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_stale_of_zero_gives_old_data_to_no_new_volume() {
+    let world = World::new();
+    let class = with(&one(), "0s");
+    world.mount("all", &class, "a").await.unwrap();
+    world.model.weather(Weather::Down);
+    sleep(POLL * 2).await;
+    let error = world.mount("all", &class, "new").await.unwrap_err();
+    assert!(
+        error.message.contains("more than the 0 s of maxStale"),
+        "{error}"
+    );
+    assert_eq!(world.mount("all", &class, "a").await.unwrap()[0].1, "value");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_never_stale() {
+    let world = World::new();
+    world.value("a").await.unwrap();
+    world.control().revoke_token("all").unwrap();
+    sleep(POLL * 11 / 10).await;
+    for pod in ["a", "new"] {
+        let error = world.value(pod).await.unwrap_err();
+        assert_eq!(error.cause, Cause::RefusedCredential, "{error}");
+    }
+    world.model.weather(Weather::Down);
+    sleep(POLL * 2).await;
+    for pod in ["a", "new"] {
+        let error = world.value(pod).await.unwrap_err();
+        assert_eq!(
+            error.cause,
+            Cause::Unreachable,
+            "nothing is remembered: {error}"
+        );
+    }
+    assert_eq!(world.mounter.figures().bytes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_counts_for_what_was_on_its_way() {
+    let world = Arc::new(World::new());
+    world.value("a").await.unwrap();
+    let missing = json!({"objects": "- secretKey: MISSING\n"});
+    world.mount("all", &missing, "m").await.unwrap_err();
+    sleep(POLL / 4).await;
+    // Phase sends the rows, which are long on their way; then it revokes the token.
+    world
+        .model
+        .weather_of_secrets(Weather::Slow(Duration::from_secs(20)));
+    let slow = Arc::clone(&world);
+    let staging = json!({"phaseAppEnv": "staging"});
+    let class = staging.clone();
+    let slow = tokio::spawn(async move { slow.mount("all", &class, "b").await });
+    sleep(Duration::from_secs(12)).await;
+    world.control().revoke_token("all").unwrap();
+    let error = world.mount("all", &missing, "m").await.unwrap_err();
+    assert_eq!(error.cause, Cause::RefusedCredential);
+    let error = slow.await.unwrap().unwrap_err();
+    assert_eq!(error.cause, Cause::RefusedCredential);
+    world.model.weather(Weather::Down);
+    sleep(POLL * 2).await;
+    let error = world.mount("all", &staging, "b").await.unwrap_err();
+    assert_eq!(error.cause, Cause::Unreachable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_revoked_in_an_outage_lasts_until_phase_says_so() {
+    let world = World::new();
+    world.value("a").await.unwrap();
+    world.model.weather(Weather::Down);
+    world.control().revoke_token("all").unwrap();
+    sleep(POLL * 2).await;
+    for pod in ["a", "new"] {
+        assert_eq!(world.value(pod).await.unwrap(), "value", "nobody can know");
+    }
+    world.model.weather(Weather::Fine);
+    sleep(POLL * 2).await;
+    for pod in ["a", "new"] {
+        let error = world.value(pod).await.unwrap_err();
+        assert_eq!(error.cause, Cause::RefusedCredential, "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_open_leaves_existing_volumes_as_they_are() {
+    for weather in [Weather::WrongKey, Weather::Garbage] {
+        for of_tokens in [false, true] {
+            let world = World::new();
+            world.value("a").await.unwrap();
+            world.put("production", "KEY", "changed");
+            match of_tokens {
+                true => world.model.weather_of_tokens(weather),
+                false => world.model.weather_of_secrets(weather),
+            }
+            sleep(POLL * 2).await;
+            let name = format!("{weather:?} of tokens: {of_tokens}");
+            for _ in 0..3 {
+                assert_eq!(world.value("a").await.unwrap(), "value", "{name}");
+                let error = world.value("new").await.unwrap_err();
+                assert!(
+                    matches!(error.cause, Cause::Undecryptable | Cause::MalformedAnswer),
+                    "{name}: {error}"
+                );
+                sleep(REPUBLISH).await;
+            }
+            world.model.weather(Weather::Fine);
+            sleep(POLL * 2).await;
+            assert_eq!(world.value("new").await.unwrap(), "changed", "{name}");
+            assert_eq!(world.value("a").await.unwrap(), "changed", "{name}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_were_a_lie_are_asked_for_again_soon() {
+    let world = World::new();
+    world.model.weather_of_secrets(Weather::WrongKey);
+    let error = world.value("a").await.unwrap_err();
+    assert_eq!(error.cause, Cause::Undecryptable);
+    world.model.weather(Weather::Fine);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.value("a").await.unwrap(), "value");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_missing_is_found_as_soon_as_somebody_tries_again() {
+    let world = World::new();
+    let class = json!({"objects": "- secretKey: NEW\n"});
+    let error = world.mount("all", &class, "a").await.unwrap_err();
+    assert_eq!(error.cause, Cause::NotFound);
+    world.put("production", "NEW", "now");
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(world.mount("all", &class, "a").await.unwrap()[0].1, "now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flapping_phase_is_used_when_it_is_there() {
+    let world = World::new();
+    world.value("a").await.unwrap();
+    for round in 0..20 {
+        world.model.weather(Weather::Down);
+        sleep(POLL).await;
+        assert!(world.value("a").await.is_ok());
+        world.put("production", "KEY", &round.to_string());
+        world.model.weather(Weather::Fine);
+        sleep(POLL * 2).await;
+        assert_eq!(world.value("a").await.unwrap(), round.to_string());
+        assert_eq!(
+            world.value(&format!("new-{round}")).await.unwrap(),
+            round.to_string()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_were_a_lie_fail_no_class_that_comes_later() {
+    let world = World::new();
+    world.model.weather_of_secrets(Weather::WrongKey);
+    world.value("a").await.unwrap_err();
+    world.model.weather(Weather::Fine);
+    sleep(POLL * 3).await;
+    let other = json!({"objects": "- secretKey: OTHER\n"});
+    assert_eq!(world.mount("all", &other, "b").await.unwrap()[0].1, "other");
+}
+
+pub(super) fn with(class: &Value, max_stale: &str) -> Value {
+    let mut class = class.clone();
+    class["maxStale"] = max_stale.into();
+    class
+}
