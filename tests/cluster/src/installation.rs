@@ -1,8 +1,11 @@
 //! Where a node's programs lie and how they are started.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use crate::process::Process;
 use crate::programs::Programs;
@@ -14,9 +17,33 @@ pub(crate) struct Installation {
     pub(crate) folder: PathBuf,
     /// Address of the driver's metrics.
     pub(crate) metrics: String,
-    pub(crate) raw_authority: bool,
+    pub(crate) provider: ProviderOptions,
     pub(crate) driver_arguments: Vec<String>,
     phase_url: String,
+}
+
+/// What a test may choose of the provider.
+pub(crate) struct ProviderOptions {
+    /// Its filter of `:authority` is off.
+    pub(crate) raw_authority: bool,
+    /// How often it asks Phase for changes.
+    pub(crate) poll_interval: Duration,
+    /// It has a state folder.
+    pub(crate) keeps_state: bool,
+    /// How old an answer it gives to a new volume, if not the usual.
+    pub(crate) max_stale: Option<&'static str>,
+}
+
+impl Default for ProviderOptions {
+    /// It looks for changes so often that no test has to wait for one.
+    fn default() -> Self {
+        Self {
+            raw_authority: false,
+            poll_interval: Duration::from_millis(250),
+            keeps_state: false,
+            max_stale: None,
+        }
+    }
 }
 
 impl Installation {
@@ -31,7 +58,7 @@ impl Installation {
             node: node.to_owned(),
             folder,
             metrics: metrics_address(),
-            raw_authority: false,
+            provider: ProviderOptions::default(),
             driver_arguments: Vec::new(),
             phase_url,
         }
@@ -43,6 +70,11 @@ impl Installation {
 
     pub(crate) fn provider_socket(&self) -> PathBuf {
         self.folder.join("providers/phase.sock")
+    }
+
+    /// Where the provider keeps what outlives it, if it does.
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        self.folder.join("state")
     }
 
     /// The driver with rotation on, as verbose as its documentation goes.
@@ -79,24 +111,47 @@ impl Installation {
     }
 
     fn start_provider_into(&self, log: &str) -> Process {
-        let arguments = [
-            "serve".to_owned(),
-            format!("--endpoint=unix://{}", self.provider_socket().display()),
-            format!("--phase-host={}", self.phase_url),
-            "--mount-deadline=30s".to_owned(),
-        ];
-        let switch = OsStr::new(if self.raw_authority { "true" } else { "false" });
+        let raw_authority = self.provider.raw_authority;
+        let switch = OsStr::new(if raw_authority { "true" } else { "false" });
         let variables = [
             ("PHASE_CSI_LOG_LEVEL", OsStr::new("trace")),
             ("PHASE_CSI_TEST_ONLY_RAW_AUTHORITY", switch),
         ];
         Process::start(
             &self.programs.provider,
-            arguments,
+            self.provider_arguments(),
             &variables,
             &self.folder.join(log),
         )
     }
+
+    fn provider_arguments(&self) -> Vec<String> {
+        let poll_interval = self.provider.poll_interval.as_millis();
+        let mut arguments = vec![
+            "serve".to_owned(),
+            format!("--endpoint=unix://{}", self.provider_socket().display()),
+            format!("--phase-host={}", self.phase_url),
+            "--mount-deadline=30s".to_owned(),
+            format!("--test-only-poll-interval={poll_interval}ms"),
+            // The suite's polls alone are more than the usual budget.
+            "--request-budget=6000".to_owned(),
+        ];
+        if self.provider.keeps_state {
+            let folder = self.state_folder();
+            make_private(&folder);
+            arguments.push(format!("--state-dir={}", folder.display()));
+        }
+        if let Some(time) = self.provider.max_stale {
+            arguments.push(format!("--max-stale={time}"));
+        }
+        arguments
+    }
+}
+
+/// Makes a folder for root alone, unless it is there.
+fn make_private(folder: &Path) {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(folder).unwrap();
 }
 
 /// An address of its own: below the ports that the kernel gives away, in a

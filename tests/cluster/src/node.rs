@@ -1,7 +1,8 @@
 //! A node: a driver, our provider, and Phase behind it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kube::Client;
 use phase_emulator::seed::Secret;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::api::Namespace;
 use crate::csi::Driver;
-use crate::installation::Installation;
+use crate::installation::{Installation, ProviderOptions};
 use crate::kubelet::{Pod, PodTemplate, PodVolume};
 use crate::phase::Phase;
 use crate::process::{Process, http_get};
@@ -43,7 +44,7 @@ pub struct NodeBuilder {
     secrets: Vec<Secret>,
     staging: Vec<Secret>,
     phase: Option<Phase>,
-    raw_authority: bool,
+    provider: ProviderOptions,
     driver_arguments: Vec<String>,
 }
 
@@ -55,7 +56,7 @@ impl Node {
             secrets,
             staging: Vec::new(),
             phase: None,
-            raw_authority: false,
+            provider: ProviderOptions::default(),
             driver_arguments: Vec::new(),
         }
     }
@@ -207,6 +208,13 @@ impl Node {
         self.installation.provider_socket()
     }
 
+    /// Every file of the provider's state folder by its path.
+    pub fn state_files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut found = Vec::new();
+        collect(&self.installation.state_folder(), &mut found);
+        found
+    }
+
     async fn pod_with(
         &self,
         namespace: &Namespace,
@@ -239,7 +247,30 @@ impl NodeBuilder {
 
     /// Lets the provider's filter of `:authority` be off.
     pub fn raw_authority(mut self) -> Self {
-        self.raw_authority = true;
+        self.provider.raw_authority = true;
+        self
+    }
+
+    /// Lets the provider ask Phase for changes this often.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.provider.poll_interval = interval;
+        self
+    }
+
+    /// Lets the provider ask Phase for no changes: every request is a mount's.
+    pub fn without_polls(self) -> Self {
+        self.poll_interval(Duration::from_secs(24 * 3600))
+    }
+
+    /// Gives the provider a state folder, which stays when it starts again.
+    pub fn keeps_state(mut self) -> Self {
+        self.provider.keeps_state = true;
+        self
+    }
+
+    /// Lets the provider give new volumes no older answers while Phase is away.
+    pub fn max_stale(mut self, time: &'static str) -> Self {
+        self.provider.max_stale = Some(time);
         self
     }
 
@@ -259,7 +290,7 @@ impl NodeBuilder {
         };
         let namespace = namespace(&client, self.name, &phase).await;
         let mut installation = Installation::prepare(programs, self.name, phase.url());
-        installation.raw_authority = self.raw_authority;
+        installation.provider = self.provider;
         installation.driver_arguments = self.driver_arguments;
         let (mut driver, mut provider) =
             (installation.start_driver(), installation.start_provider());
@@ -285,6 +316,18 @@ pub fn parameters(extra: Value) -> Value {
     };
     parameters.as_object_mut().expect("it is one").extend(extra);
     parameters
+}
+
+/// A provider at work may take a file away between two looks.
+fn collect(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            found.push((path, bytes));
+        }
+    }
 }
 
 fn volume(class: &str) -> PodVolume {

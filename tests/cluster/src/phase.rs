@@ -134,14 +134,20 @@ impl Phase {
         self.0.control().clear_faults();
     }
 
-    /// Requests so far for tokens: every call of the provider begins with one.
+    /// Requests so far for tokens: the first one of a token, and every poll, is one.
     pub fn asked(&self) -> u64 {
         self.0.control().requests().tokens
     }
 
-    /// Requests so far for the secrets of an environment.
+    /// Requests so far for the secrets of an environment: one at its first use, one after each change.
     pub fn fetched(&self) -> u64 {
         self.0.control().requests().secrets
+    }
+
+    /// Requests so far of any other kind.
+    pub fn others(&self) -> u64 {
+        let counted = self.0.control().requests();
+        counted.health + counted.other
     }
 
     /// All requests so far.
@@ -153,5 +159,10 @@ impl Phase {
     /// All connections so far, refused ones too.
     pub fn connections(&self) -> u64 {
         self.0.control().requests().connections
+    }
+
+    /// All that has reached Phase so far in whatever way, answered or not.
+    pub fn attempts(&self) -> u64 {
+        self.connections() + self.requests()
     }
 }

@@ -4,11 +4,7 @@ use phase_csi_cluster::{Line, Node, eventually, secret};
 use serde_json::json;
 use tonic::Code;
 
-/// A token of the right form that no Phase server knows.
-fn unknown_token() -> String {
-    let part = "5e".repeat(32);
-    format!("pss_service:v2:{part}:{part}:{part}:{part}")
-}
+use crate::support::unknown_token;
 
 #[tokio::test]
 async fn a_wrong_token_shows_its_error_to_the_user_and_mounts_nothing() {

@@ -7,6 +7,7 @@ mod credentials;
 mod formats;
 mod limits;
 mod manifests;
+mod memory;
 mod mistakes;
 mod mounts;
 mod names;

@@ -216,9 +216,10 @@ async fn unmounting_leaves_neither_a_mount_nor_a_folder() {
 }
 
 #[tokio::test]
-async fn twenty_pods_start_at_once() {
+async fn twenty_pods_of_twenty_classes_start_at_once_by_two_requests() {
     let secrets = (0..20).map(|n| secret(&format!("/{n}"), "KEY", &format!("value of pod {n}")));
-    let node = Node::with("twenty", secrets.collect()).start().await;
+    let node = Node::with("twenty", secrets.collect());
+    let node = node.without_polls().start().await;
     let mut pods = Vec::new();
     for n in 0..20 {
         let class = format!("class-{n}");
@@ -239,6 +240,9 @@ async fn twenty_pods_start_at_once() {
     for (n, pod) in pods.iter().enumerate() {
         assert_eq!(pod.volume().text("KEY"), Some(format!("value of pod {n}")));
     }
+    let asked = (node.phase.asked(), node.phase.fetched());
+    assert_eq!(asked, (1, 1), "one token, one environment");
+    assert_eq!(node.phase.requests(), 2, "and nothing else");
 }
 
 #[tokio::test]
@@ -289,9 +293,11 @@ async fn one_pod_has_two_volumes_of_two_classes() {
 #[tokio::test]
 async fn fifty_keys_cost_phase_two_requests() {
     let secrets = (0..50).map(|n| secret("/", &format!("KEY_{n}"), "value"));
-    let node = Node::with("two-requests", secrets.collect()).start().await;
+    let node = Node::with("two-requests", secrets.collect());
+    let node = node.without_polls().start().await;
     let pod = node.pod("web", json!({})).await;
     pod.mount().await.unwrap();
     assert_eq!(pod.volume().files().len(), 50);
-    assert_eq!(node.phase.requests(), 2);
+    assert_eq!((node.phase.asked(), node.phase.fetched()), (1, 1));
+    assert_eq!(node.phase.requests(), 2, "and nothing else");
 }

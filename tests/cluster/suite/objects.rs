@@ -98,7 +98,7 @@ async fn path_is_the_folder_of_an_entry() {
 }
 
 #[tokio::test]
-async fn two_environments_fill_one_volume_and_each_is_fetched_once_a_mount() {
+async fn two_environments_fill_every_volume_of_a_class_and_each_is_fetched_once() {
     let node = Node::with(
         "env",
         vec![
@@ -107,7 +107,7 @@ async fn two_environments_fill_one_volume_and_each_is_fetched_once_a_mount() {
         ],
     )
     .staging(vec![secret("/", "KEY", "trial"), secret("/b", "B", "far")]);
-    let node = node.start().await;
+    let node = node.without_polls().start().await;
     let list = "
 - {objectName: live/key, secretKey: KEY}
 - {objectName: live/again, secretKey: KEY, env: PRODUCTION}
@@ -118,8 +118,14 @@ async fn two_environments_fill_one_volume_and_each_is_fetched_once_a_mount() {
 ";
     let pod = node.pod("web", objects(list)).await;
     pod.mount().await.unwrap();
+    let again = node.pod("again", objects(list)).await;
+    again.mount().await.unwrap();
     let asked = (node.phase.asked(), node.phase.fetched());
-    assert_eq!(asked, (1, 2), "six entries, two environments");
+    assert_eq!(
+        asked,
+        (1, 2),
+        "two pods of six entries and two environments"
+    );
     let expected = [
         ("OTHER", "live too"),
         ("live/again", "live"),
@@ -132,6 +138,7 @@ async fn two_environments_fill_one_volume_and_each_is_fetched_once_a_mount() {
         ("trial/key", "trial"),
     ];
     assert_eq!(pod.volume().texts(), texts(expected));
+    assert_eq!(again.volume().texts(), texts(expected));
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use phase_csi_cluster::{Node, eventually, secret, undecryptable};
 use serde_json::json;
 use tonic::Code;
 
-use crate::support::{objects, refusal, texts, two_refused_rounds};
+use crate::support::{
+    answered_rounds, attempts_in_vain, objects, refusal, texts, two_refused_rounds,
+};
 
 const LIST: &str = "
 - {objectName: needed, secretKey: KEY}
@@ -105,17 +107,18 @@ async fn staging(name: &'static str) -> Node {
     node.staging(staging).start().await
 }
 
-/// A pod that is mounted, then another one that is refused because of
-/// `trouble`; the first keeps its files through failed rounds.
+/// A pod that is mounted and keeps its files through rounds that fail because
+/// of `trouble`; then another one, which is refused.
 async fn trouble_is_not_hidden(node: &Node, trouble: impl FnOnce()) -> (Code, String) {
     let running = node.pod("running", objects(OF_STAGING)).await;
     running.mount().await.unwrap();
     let (files, data) = (running.volume().files(), running.volume().data());
     assert_eq!(files.len(), 2);
     trouble();
+    // Until the next poll the provider answers from memory.
+    two_refused_rounds(node, &running).await;
     let late = node.pod("late", objects(OF_STAGING)).await;
     let refused = refusal(&late).await;
-    two_refused_rounds(node, &running).await;
     assert_eq!(running.volume().files(), files, "bytes, inodes and times");
     assert_eq!(running.volume().data(), data);
     refused
@@ -136,23 +139,48 @@ async fn an_environment_that_may_no_longer_be_read_is_not_hidden() {
 #[tokio::test]
 async fn a_forbidden_request_is_not_hidden() {
     let node = staging("optional-403").await;
-    let (code, said) = trouble_is_not_hidden(&node, || node.phase.forbid()).await;
+    let (code, said) = trouble_is_not_hidden(&node, || forbidden_change(&node)).await;
     assert_eq!(code, Code::PermissionDenied, "{said}");
 }
 
+/// Secrets are asked for only after a change.
+fn forbidden_change(node: &Node) {
+    node.phase.forbid();
+    node.phase.set("/", "KEY", "changed");
+}
+
 #[tokio::test]
-async fn a_phase_that_is_away_is_not_hidden() {
+async fn a_phase_that_is_away_is_not_taken_for_a_missing_key() {
     let node = staging("optional-away").await;
-    let (code, said) = trouble_is_not_hidden(&node, || node.phase.refuse()).await;
+    let of_production = objects("- {objectName: needed, secretKey: KEY}");
+    node.class("known", of_production, json!([])).await;
+    let running = node.pod_of(&node.namespace, "running", "known").await;
+    running.mount().await.unwrap();
+    node.phase.refuse();
+    let late = node.pod("late", objects(OF_STAGING)).await;
+    let (code, said) = refusal(&late).await;
     assert_eq!(code, Code::Internal, "{said}");
+    node.phase.heal();
+    late.mount_at_last().await;
+    let both = texts([("maybe", "there"), ("needed", "v")]);
+    assert_eq!(late.volume().texts(), both);
+    node.phase.refuse();
+    attempts_in_vain(&node).await;
+    answered_rounds(&node, &[&running, &late], 2).await;
+    assert_eq!(late.volume().texts(), both, "nor in a running pod");
 }
 
 #[tokio::test]
 async fn secrets_of_another_key_are_not_hidden() {
     let node = staging("optional-keys").await;
-    let (code, said) = trouble_is_not_hidden(&node, || node.phase.mix_keys_up()).await;
+    let (code, said) = trouble_is_not_hidden(&node, || mixed_up_change(&node)).await;
     assert_eq!(code, Code::DataLoss, "{said}");
     assert!(said.contains("does not decrypt"), "{said}");
+}
+
+fn mixed_up_change(node: &Node) {
+    node.phase.mix_keys_up();
+    node.phase.set("/", "KEY", "changed");
 }
 
 #[tokio::test]

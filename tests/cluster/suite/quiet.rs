@@ -1,5 +1,7 @@
 //! What nobody may read anywhere.
 
+use std::path::PathBuf;
+
 use phase_csi_cluster::{Node, eventually, secret};
 use phase_emulator::seed::Secret;
 use serde_json::json;
@@ -10,11 +12,12 @@ const VALUE: &str = "canary-in-a-value-7f3a";
 const NEW_VALUE: &str = "canary-in-a-new-value-91bc";
 
 #[tokio::test]
-async fn no_value_and_no_token_is_in_any_log_event_or_record() {
+async fn no_value_and_no_token_is_in_any_log_event_record_or_state_file() {
     let node = Node::with(
         "quiet",
         vec![secret("/", "KEY", VALUE), secret("/", "REF", "see ${KEY}")],
     )
+    .keeps_state()
     .start()
     .await;
     let pod = node.pod("web", json!({})).await;
@@ -24,6 +27,7 @@ async fn no_value_and_no_token_is_in_any_log_event_or_record() {
         (volume.text("KEY")? == NEW_VALUE).then_some(())
     })
     .await;
+    let mut kept = state(&node).await;
     node.phase.revoke_token();
     eventually("a refusal in the provider's log", async || {
         pod.publish().await.unwrap();
@@ -35,20 +39,35 @@ async fn no_value_and_no_token_is_in_any_log_event_or_record() {
     .await;
     let token = node.phase.token();
     let parts = token.split(':').filter(|part| part.len() > 20);
+    kept.extend(node.state_files());
     let told = [
         node.provider.output(),
         node.driver.output(),
         node.namespace.readable().await,
+        kept.iter().map(readable).collect(),
     ];
     assert!(told.iter().all(|text| !text.is_empty()));
     for forbidden in parts.chain([VALUE, NEW_VALUE]) {
         for (text, place) in told
             .iter()
-            .zip(["provider", "driver", "events and records"])
+            .zip(["provider", "driver", "events and records", "state"])
         {
             assert!(!text.contains(forbidden), "{place}: {forbidden}");
         }
     }
+}
+
+/// What lies in the provider's state folder, as soon as something does.
+async fn state(node: &Node) -> Vec<(PathBuf, Vec<u8>)> {
+    eventually("state files", async || {
+        Some(node.state_files()).filter(|files| !files.is_empty())
+    })
+    .await
+}
+
+/// A file's path and what can be read in it.
+fn readable((path, bytes): &(PathBuf, Vec<u8>)) -> String {
+    format!("{} {}\n", path.display(), String::from_utf8_lossy(bytes))
 }
 
 /// Values that formats, templates, fields and encodings are made of.

@@ -3,6 +3,8 @@
 use phase_csi_cluster::{Node, eventually, secret};
 use serde_json::json;
 
+use crate::support::{answered_rounds, refusal};
+
 #[tokio::test]
 async fn a_provider_killed_between_mounts_serves_again_after_its_start() {
     let mut node = Node::with("killed-between", vec![secret("/", "KEY", "one")])
@@ -39,13 +41,10 @@ async fn a_provider_killed_during_a_mount_makes_it_late_but_never_empty() {
         .start()
         .await;
     let pod = node.pod("web", json!({})).await;
-    let warm = node.pod("warm", json!({})).await;
-    warm.mount().await.unwrap();
     node.phase.stall();
-    let asked = node.phase.asked();
     tokio::join!(pod.mount_at_last(), async {
         eventually("the mount to wait for Phase", async || {
-            (node.phase.asked() > asked).then_some(())
+            (node.phase.asked() > 0).then_some(())
         })
         .await;
         node.provider.kill().await;
@@ -61,14 +60,12 @@ async fn a_provider_that_is_stopped_takes_its_socket_away_and_finishes_its_mount
     let mut node = Node::with("stopped", vec![secret("/", "KEY", "value")])
         .start()
         .await;
-    let pod = node.pod("web", json!({})).await;
-    pod.mount().await.unwrap();
     node.phase.delay(std::time::Duration::from_secs(2));
-    let asked = node.phase.asked();
-    let late = node.pod("late", json!({})).await;
-    let (outcome, clean) = tokio::join!(late.mount(), async {
+    // The first one of its token: memory cannot answer it.
+    let pod = node.pod("web", json!({})).await;
+    let (outcome, clean) = tokio::join!(pod.mount(), async {
         eventually("the mount to wait for Phase", async || {
-            (node.phase.asked() > asked).then_some(())
+            (node.phase.asked() > 0).then_some(())
         })
         .await;
         node.provider.stop().await
@@ -76,7 +73,7 @@ async fn a_provider_that_is_stopped_takes_its_socket_away_and_finishes_its_mount
     outcome.unwrap();
     assert!(clean);
     assert!(!node.provider_socket().exists());
-    assert_eq!(late.volume().text("KEY").as_deref(), Some("value"));
+    assert_eq!(pod.volume().text("KEY").as_deref(), Some("value"));
 }
 
 #[tokio::test]
@@ -100,27 +97,25 @@ async fn a_driver_that_starts_again_finds_its_mounts_and_goes_on() {
 #[tokio::test]
 async fn a_phase_that_is_away_delays_a_first_mount_and_never_empties_it() {
     let node = Node::with("phase-away", vec![secret("/", "KEY", "value")])
+        .staging(vec![secret("/", "KEY", "never fetched before")])
         .start()
+        .await;
+    node.class("other", json!({"phaseAppEnv": "Staging"}), json!([]))
         .await;
     let running = node.pod("running", json!({})).await;
     running.mount().await.unwrap();
     let before = running.volume().files();
     node.phase.refuse();
-    let pod = node.pod("web", json!({})).await;
-    let error = pod.mount().await.unwrap_err();
-    assert_eq!(error.code(), tonic::Code::Internal, "a final code: {error}");
-    assert!(error.message().contains("Phase"), "{error}");
-    assert!(!pod.volume().exists(), "so that the next try starts afresh");
-    let refused = node.phase.connections();
-    running
-        .republish_until("a refused round", |_| {
-            (node.phase.connections() > refused).then_some(())
-        })
-        .await;
+    let pod = node.pod_of(&node.namespace, "web", "other").await;
+    let (code, said) = refusal(&pod).await;
+    assert_eq!(code, tonic::Code::Internal, "a final code: {said}");
+    assert!(said.contains("Phase"), "{said}");
+    answered_rounds(&node, &[&running], 2).await;
     assert_eq!(running.volume().files(), before);
     node.phase.heal();
     pod.mount_at_last().await;
-    assert_eq!(pod.volume().text("KEY").as_deref(), Some("value"));
+    let text = pod.volume().text("KEY");
+    assert_eq!(text.as_deref(), Some("never fetched before"));
 }
 
 #[tokio::test]

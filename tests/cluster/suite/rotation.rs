@@ -5,7 +5,7 @@ use std::time::Duration;
 use phase_csi_cluster::{Line, Node, eventually, secret};
 use serde_json::json;
 
-use crate::support::{objects, two_refused_rounds, versions_moved};
+use crate::support::{answered_rounds, objects, two_refused_rounds, versions_moved, whole_poll};
 
 #[tokio::test]
 async fn a_changed_value_brings_new_bytes_and_a_new_version() {
@@ -49,11 +49,11 @@ async fn unchanged_secrets_leave_files_and_versions_untouched() {
     pod.mount().await.unwrap();
     let (files, data) = (pod.volume().files(), pod.volume().data());
     let (status, revision) = (pod.status().await.unwrap(), pod.status_revision().await);
-    let asked = node.phase.asked();
-    pod.republish_until("three more rounds", |_| {
-        (node.phase.asked() > asked + 3).then_some(())
-    })
-    .await;
+    for _ in 0..3 {
+        whole_poll(&node).await;
+        answered_rounds(&node, &[&pod], 1).await;
+    }
+    assert_eq!(node.phase.fetched(), 1, "Phase was asked for nothing else");
     assert_eq!(
         pod.volume().files(),
         files,
@@ -103,12 +103,7 @@ async fn a_key_that_is_the_last_to_go_leaves_the_files_in_place() {
     let pod = node.pod("web", json!({})).await;
     pod.mount().await.unwrap();
     node.phase.delete("/", "ONLY");
-    let asked = node.phase.asked();
-    // The second question comes after the first one's answer was dealt with.
-    pod.republish_until("an answer without secrets", |_| {
-        (node.phase.asked() > asked + 1).then_some(())
-    })
-    .await;
+    two_refused_rounds(&node, &pod).await;
     assert_eq!(
         pod.volume().text("ONLY").as_deref(),
         Some("value"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use phase_csi_cluster::{Node, Pod, eventually};
 use serde_json::{Value, json};
 use tonic::Code;
@@ -28,6 +29,56 @@ pub(crate) async fn refusal(pod: &Pod) -> (Code, String) {
     assert!(pod.status().await.is_none(), "{ours}");
     assert!(ours.len() <= 500 && !ours.contains('\n'), "{ours}");
     (error.code(), ours)
+}
+
+/// A token of the right form that no Phase server knows.
+pub(crate) fn unknown_token() -> String {
+    let part = "5e".repeat(32);
+    format!("pss_service:v2:{part}:{part}:{part}:{part}")
+}
+
+/// How many mounts the provider has answered with files.
+pub(crate) fn answers(node: &Node) -> usize {
+    node.provider.output().matches("mount answered").count()
+}
+
+/// Publishes all volumes of a node until each was answered so often on
+/// average, without a refusal.
+pub(crate) async fn answered_rounds(node: &Node, pods: &[&Pod], rounds: usize) {
+    let (answered, refused) = (answers(node), refusals(node));
+    eventually("rounds with an answer", async || {
+        publish(pods).await;
+        (answers(node) >= answered + rounds * pods.len()).then_some(())
+    })
+    .await;
+    assert_eq!(refusals(node), refused, "every volume gets an answer");
+}
+
+/// One round of kubelet's: all pods at once.
+pub(crate) async fn publish(pods: &[&Pod]) {
+    for outcome in join_all(pods.iter().map(|pod| pod.publish())).await {
+        outcome.expect("a republish shows no error to kubelet");
+    }
+}
+
+/// Waits until the provider has asked Phase for changes so often that one
+/// whole poll lies between now and then.
+pub(crate) async fn whole_poll(node: &Node) {
+    let asked = node.phase.asked();
+    eventually("two more polls", async || {
+        (node.phase.asked() > asked + 1).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the provider has tried in vain to reach Phase: at its second
+/// attempt it knows what became of the first.
+pub(crate) async fn attempts_in_vain(node: &Node) {
+    let attempts = node.phase.attempts();
+    eventually("attempts to reach Phase", async || {
+        (node.phase.attempts() > attempts + 1).then_some(())
+    })
+    .await;
 }
 
 /// How many mounts the provider has refused.
