@@ -14,14 +14,16 @@
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use phase_csi_provider::deadline::Deadline;
 use phase_csi_provider::mount::Mounter;
-use phase_csi_provider::phase::Phase;
 use phase_csi_provider::phase::allowed::AllowedHosts;
-use phase_csi_provider::phase::client::{Client, ClientConfig};
+use phase_csi_provider::phase::client::{Asked, Client, ClientConfig, ClientError};
 use phase_csi_provider::provider::MountRequest;
+use phase_csi_provider::snapshot::{Settings, Snapshot, Upstream};
 use phase_emulator::{Emulator, Options, Seed};
 use serde_json::{Value, json};
 
@@ -43,7 +45,7 @@ async fn main() {
 /// An emulator with 50 secrets, and the way of a mount without the socket.
 struct Bench {
     emulator: Emulator,
-    mounter: Mounter,
+    hosts: AllowedHosts,
     request: Box<dyn Fn() -> MountRequest>,
 }
 
@@ -55,7 +57,6 @@ impl Bench {
         emulator.control().warm_up();
         let host = emulator.url().parse().unwrap();
         let hosts = AllowedHosts::new(host, &[] as &[&str]).unwrap();
-        let client = Client::new(ClientConfig::default()).unwrap();
         let token = emulator.control().token("ci").unwrap();
         let attributes = json!({
             "csi.storage.k8s.io/pod.namespace": "shop",
@@ -67,22 +68,29 @@ impl Bench {
         };
         Self {
             emulator,
-            mounter: Mounter::new(Phase::new(client), hosts),
+            hosts,
             request: Box::new(request),
         }
     }
 
-    async fn mount(&self) -> Duration {
+    /// A node that remembers nothing yet, over connections that are kept.
+    fn node(&self, client: &Arc<Client>) -> Mounter<Kept> {
+        let snapshot = Snapshot::new(Kept(Arc::clone(client)), Settings::default(), None);
+        Mounter::new(snapshot, self.hosts.clone())
+    }
+
+    async fn mount(&self, client: &Arc<Client>) -> Duration {
+        let node = self.node(client);
         let begun = Instant::now();
         let deadline = Deadline::after(Duration::from_secs(60));
-        let answer = self.mounter.mount((self.request)(), deadline).await;
+        let answer = node.mount((self.request)(), deadline).await;
         assert!(answer.is_ok_and(|answer| answer.files.len() == 50));
         begun.elapsed()
     }
 
     async fn requests(&self) -> u64 {
         self.emulator.control().reset_counters();
-        self.mount().await;
+        self.mount(&client()).await;
         let counters = self.emulator.control().requests();
         counters.tokens + counters.secrets
     }
@@ -110,11 +118,12 @@ impl Bench {
     async fn time_at_latency(&self) {
         self.emulator.control().set_latency(LATENCY);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = client();
         self.bare(&http).await;
-        self.mount().await;
+        self.mount(&client).await;
         let (mut mounts, mut bares) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            mounts.push(self.mount().await);
+            mounts.push(self.mount(&client).await);
             bares.push(self.bare(&http).await);
         }
         let (mount, bare) = (median(mounts), median(bares));
@@ -131,6 +140,24 @@ impl Bench {
             mount.as_secs_f64() / bare.as_secs_f64()
         );
     }
+}
+
+/// A client whose connections outlive the node.
+struct Kept(Arc<Client>);
+
+impl Upstream for Kept {
+    async fn once(
+        &self,
+        asked: &Asked<'_>,
+        attempt: u32,
+        deadline: Deadline,
+    ) -> Result<Bytes, ClientError> {
+        self.0.once(asked, attempt, deadline).await
+    }
+}
+
+fn client() -> Arc<Client> {
+    Arc::new(Client::new(ClientConfig::default()).unwrap())
 }
 
 fn seed(references: &[&str]) -> Seed {
