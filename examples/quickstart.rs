@@ -47,6 +47,8 @@ async fn main() -> Result<()> {
         &emulator.url(),
         "--mount-deadline",
         "5s",
+        "--poll-interval",
+        "5s",
     ];
     let provider = tokio::spawn(serve::run(Args::parse_from(flags).serve, async {
         // An error means that the sender is gone, which is as good a sign.
@@ -63,10 +65,18 @@ async fn main() -> Result<()> {
         .control()
         .token("demo")
         .ok_or("the demo has a token")?;
-    let first = mount(&mut driver, &token).await?;
+    let first = mount(&mut driver, &token, "web-0", "production").await?;
     show(&first);
+    mount(&mut driver, &token, "web-1", "production").await?;
+    let asked = emulator.control().requests();
+    println!(
+        "   A second pod of the class: {} requests to Phase in all.\n",
+        asked.tokens + asked.secrets
+    );
 
-    println!("4. Somebody changes API_KEY in Phase; the next republish brings it:");
+    println!(
+        "4. Somebody changes API_KEY in Phase; a republish after the next poll (5 s) brings it:"
+    );
     emulator.control().put_secret(
         "keyspace.cloud",
         "production",
@@ -74,13 +84,18 @@ async fn main() -> Result<()> {
         "API_KEY",
         "ak_live_9876543210",
     )?;
-    let second = mount(&mut driver, &token).await?;
+    let second = changed(&mut driver, &token, &first).await?;
     show_changes(&first, &second);
 
-    println!("5. Phase goes away; the answer says so, and the driver keeps the files it has:");
+    println!("5. Phase goes away. Pods live and start on what the node remembers:");
     emulator.stop().await;
-    match mount(&mut driver, &token).await {
-        Ok(_) => return Err("a mount without Phase must fail".into()),
+    for pod in ["web-0", "web-2"] {
+        let answer = mount(&mut driver, &token, pod, "production").await?;
+        println!("   {pod}: {} files", answer.files.len());
+    }
+    println!("   What it does not remember fails, and says why:");
+    match mount(&mut driver, &token, "web-3", "development").await {
+        Ok(_) => return Err("nothing is remembered of development".into()),
         Err(status) => println!("   {:?}: {}\n", status.code(), status.message()),
     }
 
@@ -114,24 +129,45 @@ async fn connect(socket: &Path) -> Result<CsiDriverProviderClient<Channel>> {
     Ok(CsiDriverProviderClient::new(channel))
 }
 
+/// Republished until something is different, for a minute at most.
+async fn changed(
+    driver: &mut CsiDriverProviderClient<Channel>,
+    token: &str,
+    before: &MountResponse,
+) -> Result<MountResponse> {
+    for _ in 0..60 {
+        let answer = mount(driver, token, "web-0", "production").await?;
+        if answer.object_version != before.object_version {
+            return Ok(answer);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Err("a change comes within a poll and a republish".into())
+}
+
 /// What the driver sends for a pod.
 async fn mount(
     driver: &mut CsiDriverProviderClient<Channel>,
     token: &str,
+    pod: &str,
+    environment: &str,
 ) -> std::result::Result<MountResponse, Status> {
     let attributes = serde_json::json!({
-        "csi.storage.k8s.io/pod.name": "web-0",
+        "csi.storage.k8s.io/pod.name": pod,
         "csi.storage.k8s.io/pod.namespace": "default",
+        "csi.storage.k8s.io/pod.uid": format!("uid-{pod}"),
         "csi.storage.k8s.io/serviceAccount.name": "web",
         "secretProviderClass": "keyspace-cloud",
         "phaseApp": "keyspace.cloud",
-        "phaseAppEnv": "production",
+        "phaseAppEnv": environment,
         "recursive": "true",
     });
     let request = MountRequest {
         attributes: attributes.to_string(),
         secrets: serde_json::json!({ "token": token }).to_string(),
-        target_path: "/var/lib/kubelet/pods/…/mount".to_owned(),
+        target_path: format!(
+            "/var/lib/kubelet/pods/uid-{pod}/volumes/kubernetes.io~csi/keys/mount"
+        ),
         permission: "420".to_owned(),
         current_object_version: Vec::new(),
     };

@@ -124,6 +124,12 @@ impl Queue {
         self.ticket
     }
 
+    /// A ticket that only a round of trying finishes which begins after this.
+    pub(super) const fn fence(&mut self) -> u64 {
+        self.ticket += 1;
+        self.ticket
+    }
+
     /// Nobody adds any more.
     pub(super) const fn close(&mut self) {
         self.closed = true;

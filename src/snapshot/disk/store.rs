@@ -144,7 +144,7 @@ impl Store {
     /// be; at most 5 seconds.
     pub async fn flush(&self) {
         if let Some(open) = &self.0.open {
-            let ticket = open.desk.queue().ticket();
+            let ticket = open.desk.queue().fence();
             open.wait(|queue| queue.finished(ticket)).await;
         }
     }
