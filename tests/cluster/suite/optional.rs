@@ -171,11 +171,25 @@ async fn a_phase_that_is_away_is_not_taken_for_a_missing_key() {
 }
 
 #[tokio::test]
-async fn secrets_of_another_key_are_not_hidden() {
+async fn secrets_of_another_key_start_no_pod_and_change_no_running_one() {
     let node = staging("optional-keys").await;
-    let (code, said) = trouble_is_not_hidden(&node, || mixed_up_change(&node)).await;
+    let running = node.pod("running", objects(OF_STAGING)).await;
+    running.mount().await.unwrap();
+    let (files, data) = (running.volume().files(), running.volume().data());
+    let before = node.phase.fetched();
+    mixed_up_change(&node);
+    // Until the next poll the provider answers from memory.
+    eventually("the change to be fetched", async || {
+        (node.phase.fetched() > before).then_some(())
+    })
+    .await;
+    let late = node.pod("late", objects(OF_STAGING)).await;
+    let (code, said) = refusal(&late).await;
     assert_eq!(code, Code::DataLoss, "{said}");
     assert!(said.contains("does not decrypt"), "{said}");
+    answered_rounds(&node, &[&running], 2).await;
+    assert_eq!(running.volume().files(), files, "bytes, inodes and times");
+    assert_eq!(running.volume().data(), data);
 }
 
 fn mixed_up_change(node: &Node) {
