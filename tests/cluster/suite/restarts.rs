@@ -142,7 +142,8 @@ async fn a_failure_of_ours_never_empties_a_volume_however_long_the_drivers_inter
     pod.mount().await.unwrap_err();
     pod.publish().await.expect_err("not taken for mounted");
     node.phase.heal();
-    pod.publish().await.unwrap();
+    // A failure is held for a moment.
+    eventually("the volume", async || pod.publish().await.ok()).await;
     assert!(pod.volume().is_mounted());
     assert_eq!(pod.volume().text("KEY").as_deref(), Some("value"));
 }
