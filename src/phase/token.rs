@@ -123,7 +123,19 @@ impl Token {
     /// (HKDF-SHA256 over the digest of all its fields).
     #[must_use]
     pub fn derive(&self, purpose: &str) -> SecretKey {
+        derive(&self.digest(""), purpose)
+    }
+
+    /// A digest that names this very token, for keys in memory: one hash, where
+    /// [`derive`](Self::derive) takes several, and nothing that it makes follows from it.
+    #[must_use]
+    pub fn name(&self) -> SecretKey {
+        self.digest("phase-csi-provider token name v1")
+    }
+
+    fn digest(&self, label: &str) -> SecretKey {
         let mut context = Context::new(&SHA256);
+        context.update(label.as_bytes());
         context.update(self.kind.word().as_bytes());
         context.update(self.bearer.expose_secret().as_bytes());
         for field in [&self.public_key, &*self.share, &*self.wrap_key] {
@@ -131,7 +143,7 @@ impl Token {
         }
         let mut digest = SecretKey::default();
         digest.copy_from_slice(context.finish().as_ref());
-        derive(&digest, purpose)
+        digest
     }
 
     /// The account's public key: equal for all its tokens.
@@ -272,6 +284,10 @@ mod tests {
             let token = Token::parse(&SecretString::from(with(fields))).expect("well-formed");
             token.derive(purpose)
         };
+        let named = |fields| {
+            let token = Token::parse(&SecretString::from(with(fields))).expect("well-formed");
+            token.name()
+        };
         let same = [&a, &a, &a, &a].map(String::as_str);
         let first = derived(same, "one");
         assert_eq!(first, derived(same, "one"));
@@ -282,7 +298,9 @@ mod tests {
             [&a, &a, &b, &a],
             [&a, &a, &a, &b],
         ] {
-            assert_ne!(first, derived(fields.map(String::as_str), "one"));
+            let fields = fields.map(String::as_str);
+            assert_ne!(first, derived(fields, "one"));
+            assert_ne!(named(same), named(fields));
         }
     }
 

@@ -253,7 +253,7 @@ impl Tally {
 /// A mount with other parameters or another token is another entry.
 fn entry_id(ask: &Ask) -> EntryId {
     let mut context = Context::new(&SHA256);
-    context.update(&*ask.token.derive(IDENTITY));
+    context.update(&*ask.token.name());
     context.update(&ask.inputs);
     digest(context)
 }
@@ -263,9 +263,6 @@ fn digest(context: Context) -> [u8; 32] {
     digest.copy_from_slice(context.finish().as_ref());
     digest
 }
-
-/// What the name of a credential is derived for.
-const IDENTITY: &str = "phase-csi-provider credential name v1";
 
 /// What is behind a lock is always whole: a panic while it is held changes nothing.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

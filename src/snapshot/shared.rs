@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::upstream::Upstream;
 use super::vault::{Vault, random};
 use super::view::{Confirmed, Listing, Rows, View};
-use super::{Figures, IDENTITY, Settings, Source, Tally, digest, poll};
+use super::{Figures, Settings, Source, Tally, digest, poll};
 use crate::phase::Error;
 use crate::phase::opener::Opener;
 use crate::phase::token::Token;
@@ -61,7 +61,7 @@ impl<U> Shared<U> {
     ) -> Result<Arc<Entry>, Refusal> {
         let host = recipe.query.host.clone();
         let mut name = Context::new(&SHA256);
-        name.update(&*token.derive(IDENTITY));
+        name.update(&*token.name());
         name.update(host.as_str().as_bytes());
         // A host that only `*` allows is asked in another way.
         name.update(&[u8::from(host.is_screened())]);
