@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::disk::Moment;
-use super::lock;
+use super::{digest, lock};
 use crate::phase::wire::{EnvironmentKey, TokensAnswer};
 
 /// Everything that one credential sees at one moment. Never changed: a newer
@@ -169,12 +169,6 @@ fn put(context: &mut Context, text: &str) {
     context.update(text.as_bytes());
 }
 
-fn finished(context: Context) -> [u8; 32] {
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
-}
-
 fn stamp(key: &EnvironmentKey) -> Stamp {
     let mut context = Context::new(&SHA256);
     for text in [
@@ -185,7 +179,7 @@ fn stamp(key: &EnvironmentKey) -> Stamp {
     ] {
         put(&mut context, text);
     }
-    finished(context)
+    digest(context)
 }
 
 /// In an order of its own: Phase's moves with every change.
@@ -215,7 +209,7 @@ fn frame(answer: &TokensAnswer) -> [u8; 32] {
     for text in lines.into_iter().flatten() {
         put(&mut context, text);
     }
-    finished(context)
+    digest(context)
 }
 
 impl Rows {
