@@ -16,8 +16,7 @@ use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::Client;
 use crate::phase::token::Token;
 use crate::phase::{self, Answer};
-use crate::provider::Failure;
-use crate::provider::grpc::{File, MountRequest, MountResponse, ObjectVersion};
+use crate::provider::{Failure, File, MountAnswer, MountRequest, MountResponse, ObjectVersion};
 use crate::render::{self, Layout, RenderError};
 use crate::snapshot::{
     About, Ask, Figures, Made, Recipe, Refusal, Reply, Snapshot, Upstream, VolumeId,
@@ -44,7 +43,7 @@ impl<U: Upstream> Mounter<U> {
         &self,
         request: MountRequest,
         deadline: Deadline,
-    ) -> Result<MountResponse, Failure> {
+    ) -> Result<MountAnswer, Failure> {
         let begun = Instant::now();
         let secrets = SecretString::from(Box::<str>::from(request.secrets.as_str()));
         let attributes = Attributes::parse(&request.attributes)?;
@@ -64,7 +63,10 @@ impl<U: Upstream> Mounter<U> {
         if reply.is_news {
             tell(&attributes, &reply, begun);
         }
-        Ok(response(&reply.bytes))
+        Ok(MountAnswer {
+            bytes: reply.bytes,
+            files: reply.about.files,
+        })
     }
 
     /// What is remembered, in numbers.
@@ -199,11 +201,6 @@ fn version(files: &[render::File]) -> String {
         context.update(file.version.as_bytes());
     }
     base16ct::lower::encode_string(&context.finish().as_ref()[..8])
-}
-
-/// The driver's answer, of the bytes that were remembered.
-fn response(bytes: &[u8]) -> MountResponse {
-    MountResponse::decode(bytes).expect("what we encoded ourselves")
 }
 
 fn answered(files: Vec<render::File>) -> MountResponse {

@@ -48,9 +48,8 @@ impl Bare {
         self.child.id()
     }
 
-    pub(crate) async fn mount(&self) -> MountResponse {
-        let request = MountRequest::new("{}", "{}");
-        let answer = self.client.clone().mount(request).await;
+    pub(crate) async fn mount(&self, request: &MountRequest) -> MountResponse {
+        let answer = self.client.clone().mount(request.clone()).await;
         answer.unwrap().into_inner()
     }
 }

@@ -127,12 +127,13 @@ async fn steady() {
 async fn warm() {
     let node = Node::start(50, &[]).await;
     let volume = &Volume::of_one_class("t0", 1)[0];
-    let answer = node.mount(volume).await.unwrap();
+    let request = node.request(volume);
+    let answer = node.ask(&request).await.unwrap();
     let bare = Bare::start(&answer).await;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        ours.push(timed(400, || node.mount(volume)).await);
-        theirs.push(timed(400, || bare.mount()).await);
+        ours.push(timed(400, || node.ask(&request)).await);
+        theirs.push(timed(400, || bare.mount(&request)).await);
     }
     let (ours, theirs) = (median(ours), median(theirs));
     row(
@@ -194,15 +195,16 @@ async fn processor() {
 
     let node = Node::start(10, &[]).await;
     let volume = &Volume::of_one_class("t0", 1)[0];
-    let answer = node.mount(volume).await.unwrap();
+    let request = node.request(volume);
+    let answer = node.ask(&request).await.unwrap();
     let bare = Bare::start(&answer).await;
     let (mut ours, mut theirs) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..10 {
         let before = node.usage().await;
-        timed(1_000, || node.mount(volume)).await;
+        timed(1_000, || node.ask(&request)).await;
         ours += node.usage().await.since(&before);
         let before = bare.usage().await;
-        timed(1_000, || bare.mount()).await;
+        timed(1_000, || bare.mount(&request)).await;
         theirs += bare.usage().await.since(&before);
     }
     row(

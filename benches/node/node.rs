@@ -80,9 +80,17 @@ impl Node {
     }
 
     pub(crate) async fn mount(&self, volume: &Volume) -> Result<MountResponse, Status> {
+        self.ask(&self.request(volume)).await
+    }
+
+    /// What the driver sends for this volume.
+    pub(crate) fn request(&self, volume: &Volume) -> MountRequest {
         let token = self.emulator.control().token(&volume.token).unwrap();
-        let request = request(&token, volume);
-        let answer = self.client.clone().mount(request).await;
+        request(&token, volume)
+    }
+
+    pub(crate) async fn ask(&self, request: &MountRequest) -> Result<MountResponse, Status> {
+        let answer = self.client.clone().mount(request.clone()).await;
         answer.map(tonic::Response::into_inner)
     }
 

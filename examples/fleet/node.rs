@@ -166,7 +166,7 @@ impl Volume {
     async fn mount(&self) -> Option<usize> {
         let deadline = Deadline::after(MOUNT_DEADLINE);
         let answer = self.mounter.mount(self.request.clone(), deadline).await;
-        number(&answer.ok()?)
+        number(&answer.ok()?.try_into().ok()?)
     }
 }
 

@@ -10,12 +10,12 @@
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use phase_csi_provider::cause::Cause;
-//! use phase_csi_provider::provider::{self, Config, Failure};
+//! use phase_csi_provider::provider::{self, Config, Failure, MountAnswer};
 //!
 //! let config = Config::new("unix:///run/providers/phase.sock".parse()?);
 //! let stopped = provider::serve(
 //!     config,
-//!     |_request, _deadline| async { Err(Failure::new(Cause::NotFound, "nothing here")) },
+//!     |_request, _deadline| async { Err::<MountAnswer, _>(Failure::new(Cause::NotFound, "nothing here")) },
 //!     async { drop(tokio::signal::ctrl_c().await) },
 //! )
 //! .await?;
@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod answer;
 mod authority;
 mod checked_body;
 mod endpoint;
@@ -37,6 +38,7 @@ mod service;
 mod socket;
 mod status;
 
+pub use answer::MountAnswer;
 pub use endpoint::{Endpoint, EndpointError};
 pub use failure::Failure;
 #[doc(hidden)]

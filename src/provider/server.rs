@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
@@ -21,7 +22,7 @@ use super::authority::LocalAuthority;
 use super::service::{Calls, Mounts, Stage};
 use super::socket::{Place, Socket};
 use super::status::disciplined;
-use super::{BindError, Endpoint, Failure, MountRequest, MountResponse};
+use super::{BindError, Endpoint, Failure, MountAnswer, MountRequest};
 use crate::deadline::Deadline;
 
 /// How to serve.
@@ -85,14 +86,15 @@ pub struct Bound {
 /// # Errors
 ///
 /// [`BindError`] if the socket cannot be had.
-pub async fn serve<H, F>(
+pub async fn serve<H, F, A>(
     config: Config,
     handler: H,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<Stopped, BindError>
 where
     H: Fn(MountRequest, Deadline) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<MountResponse, Failure>> + Send + 'static,
+    F: Future<Output = Result<A, Failure>> + Send + 'static,
+    A: Into<MountAnswer> + 'static,
 {
     Ok(bind(config, handler).await?.run(shutdown).await)
 }
@@ -103,17 +105,20 @@ where
 /// # Errors
 ///
 /// [`BindError`] if the socket cannot be had.
-pub async fn bind<H, F>(config: Config, handler: H) -> Result<Bound, BindError>
+pub async fn bind<H, F, A>(config: Config, handler: H) -> Result<Bound, BindError>
 where
     H: Fn(MountRequest, Deadline) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<MountResponse, Failure>> + Send + 'static,
+    F: Future<Output = Result<A, Failure>> + Send + 'static,
+    A: Into<MountAnswer> + 'static,
 {
     let socket = Socket::bind(config.endpoint.clone()).await?;
     info!(endpoint = %config.endpoint, "serving");
     let places = Arc::new(Semaphore::new(config.max_mounts));
     let (stage, watched) = watch::channel(Stage::Serving);
     let mounts = Mounts {
-        handler: Arc::new(move |request, deadline| Box::pin(handler(request, deadline))),
+        handler: Arc::new(move |request, deadline| {
+            Box::pin(handler(request, deadline).map_ok(Into::into))
+        }),
         places: Arc::clone(&places),
         stage: watched,
         max_answer_bytes: config.max_answer_bytes,

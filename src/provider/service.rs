@@ -1,5 +1,6 @@
 //! The two methods of the contract, around the handler that fetches secrets.
 
+use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,25 +9,25 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use http::Request;
 use hyper::body::Incoming;
-use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout_at;
-use tonic::codegen::Service;
+use tonic::server::{Grpc, UnaryService};
 use tonic::{Response, Status};
+use tonic_prost::ProstCodec;
 use tracing::{debug, error, warn};
 
-use super::Failure;
-use super::grpc::csi_driver_provider_server::{CsiDriverProvider, CsiDriverProviderServer};
-use super::grpc::{MountRequest, MountResponse, VersionRequest, VersionResponse};
+use super::answer::{MountAnswer, MountCodec};
+use super::grpc::{VersionRequest, VersionResponse};
 use super::limit::Limit;
 use super::status::is_grpc;
+use super::{Failure, MountRequest};
 use crate::cause::Cause;
 use crate::deadline::Deadline;
 
 /// What fetches the secrets of one mount.
 pub(super) type Handler = Arc<dyn Fn(MountRequest, Deadline) -> Answering + Send + Sync>;
 /// A mount under way.
-pub(super) type Answering = Pin<Box<dyn Future<Output = Result<MountResponse, Failure>> + Send>>;
+pub(super) type Answering = Pin<Box<dyn Future<Output = Result<MountAnswer, Failure>> + Send>>;
 
 /// How far the provider is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,16 +52,14 @@ impl Stage {
 /// The calls of one provider; a clone shares everything.
 #[derive(Clone)]
 pub(super) struct Calls {
-    service: CsiDriverProviderServer<Mounts>,
+    mounts: Arc<Mounts>,
     mount_deadline: Duration,
 }
 
 impl Calls {
     pub(super) fn new(mounts: Mounts, mount_deadline: Duration) -> Self {
-        let service =
-            CsiDriverProviderServer::new(mounts).max_decoding_message_size(MAX_REQUEST_BYTES);
         Self {
-            service,
+            mounts: Arc::new(mounts),
             mount_deadline,
         }
     }
@@ -68,7 +67,7 @@ impl Calls {
     /// Answers one call within its limit, which counts from here: it covers a
     /// request that trickles in, waiting for a place, and the mount itself.
     pub(super) async fn answer(
-        mut self,
+        self,
         mut request: Request<Incoming>,
     ) -> http::Response<tonic::body::Body> {
         if !is_grpc(request.headers()) {
@@ -79,10 +78,55 @@ impl Calls {
         }
         let limit = Limit::new(request.headers(), self.mount_deadline);
         request.extensions_mut().insert(limit);
-        let Ok(Ok(answer)) = timeout_at(limit.instant(), self.service.call(request)).await else {
+        let Ok(answer) = timeout_at(limit.instant(), self.call(request)).await else {
             return refusal(limit.passed()).into_http();
         };
         answer
+    }
+
+    /// The two methods of the contract, by their paths in `proto/provider.proto`.
+    async fn call(self, request: Request<Incoming>) -> http::Response<tonic::body::Body> {
+        match request.uri().path() {
+            "/v1alpha1.CSIDriverProvider/Mount" => {
+                let mut grpc =
+                    Grpc::new(MountCodec::default()).max_decoding_message_size(MAX_REQUEST_BYTES);
+                grpc.unary(Mount(self.mounts), request).await
+            }
+            "/v1alpha1.CSIDriverProvider/Version" => {
+                let mut grpc = Grpc::new(ProstCodec::default());
+                grpc.unary(Version, request).await
+            }
+            _ => Status::unimplemented("").into_http(),
+        }
+    }
+}
+
+/// The method `Mount`.
+struct Mount(Arc<Mounts>);
+
+impl UnaryService<MountRequest> for Mount {
+    type Response = MountAnswer;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<MountAnswer>, Status>> + Send>>;
+
+    fn call(&mut self, request: tonic::Request<MountRequest>) -> Self::Future {
+        let mounts = Arc::clone(&self.0);
+        Box::pin(async move { mounts.mount(request).await })
+    }
+}
+
+/// The method `Version`.
+struct Version;
+
+impl UnaryService<VersionRequest> for Version {
+    type Response = VersionResponse;
+    type Future = Ready<Result<Response<VersionResponse>, Status>>;
+
+    fn call(&mut self, _: tonic::Request<VersionRequest>) -> Self::Future {
+        ready(Ok(Response::new(VersionResponse {
+            version: String::from("v1alpha1"),
+            runtime_name: String::from(env!("CARGO_PKG_NAME")),
+            runtime_version: String::from(env!("CARGO_PKG_VERSION")),
+        })))
     }
 }
 
@@ -96,23 +140,11 @@ pub(super) struct Mounts {
     pub(super) max_answer_bytes: usize,
 }
 
-#[tonic::async_trait]
-impl CsiDriverProvider for Mounts {
-    async fn version(
-        &self,
-        _: tonic::Request<VersionRequest>,
-    ) -> Result<Response<VersionResponse>, Status> {
-        Ok(Response::new(VersionResponse {
-            version: String::from("v1alpha1"),
-            runtime_name: String::from(env!("CARGO_PKG_NAME")),
-            runtime_version: String::from(env!("CARGO_PKG_VERSION")),
-        }))
-    }
-
+impl Mounts {
     async fn mount(
         &self,
         request: tonic::Request<MountRequest>,
-    ) -> Result<Response<MountResponse>, Status> {
+    ) -> Result<Response<MountAnswer>, Status> {
         let started = Instant::now();
         let limit = request.extensions().get::<Limit>().copied();
         let limit =
@@ -122,20 +154,17 @@ impl CsiDriverProvider for Mounts {
         let answer = answer
             .and_then(|answer| self.check(answer))
             .map_err(refusal)?;
-        let (files, millis) = (answer.files.len(), millis(started));
         debug!(
-            files,
-            bytes = answer.encoded_len(),
-            millis,
+            files = answer.files,
+            bytes = answer.bytes.len(),
+            millis = millis(started),
             "mount answered"
         );
         let mut response = Response::new(answer);
         response.extensions_mut().insert(Arc::new(place));
         Ok(response)
     }
-}
 
-impl Mounts {
     /// A place among the running mounts, as soon as one is free.
     async fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
         tokio::select! {
@@ -148,7 +177,7 @@ impl Mounts {
     /// Runs the handler so that a panic ends only this mount. It ends when this
     /// future is dropped: when the client goes away, or the time is over. Not in a
     /// task of its own: to wake another thread costs more than a warm mount.
-    async fn run(&self, request: MountRequest, limit: Limit) -> Result<MountResponse, Failure> {
+    async fn run(&self, request: MountRequest, limit: Limit) -> Result<MountAnswer, Failure> {
         let mount = async { (self.handler)(request, limit.inner()).await };
         tokio::select! {
             ended = AssertUnwindSafe(mount).catch_unwind() => {
@@ -159,11 +188,11 @@ impl Mounts {
     }
 
     /// Refuses what the driver would refuse, or worse, take as nothing.
-    fn check(&self, answer: MountResponse) -> Result<MountResponse, Failure> {
-        if answer.files.is_empty() || answer.object_version.is_empty() {
+    fn check(&self, answer: MountAnswer) -> Result<MountAnswer, Failure> {
+        if answer.files == 0 {
             return Err(defect("an answer without files or without versions"));
         }
-        let (bytes, max) = (answer.encoded_len(), self.max_answer_bytes);
+        let (bytes, max) = (answer.bytes.len(), self.max_answer_bytes);
         if bytes > max {
             let text = format!(
                 "answer of {bytes} bytes is larger than the {max} bytes that the driver takes: select fewer secrets, \

@@ -78,7 +78,7 @@ impl World {
         let token = self.control().token(token).unwrap();
         let request = request(&token, class, pod);
         let answer = self.mounter.mount(request, Deadline::after(limit)).await?;
-        Ok(texts(&answer))
+        Ok(texts(&answer.try_into().unwrap()))
     }
 
     /// The one file of the class [`one`], for a pod.

@@ -195,7 +195,7 @@ impl Node {
             // Nobody waits longer than this; a mount that hangs shows as one that is late.
             let said = timeout(limit * 2, mount).await;
             let said = said.ok().map(|said| {
-                said.map(|answer| texts(&answer))
+                said.map(|answer| texts(&answer.try_into().unwrap()))
                     .map_err(|failure| (failure.cause, failure.message))
             });
             let end = begun.elapsed();
