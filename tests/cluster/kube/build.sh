@@ -12,9 +12,12 @@ minor=${kubernetes#v1.} minor=${minor%%.*}
 version=k8s.io/component-base/version
 (cd "$here" && go build -o "$bin/kube" -ldflags "-s -w -X $version.gitVersion=$kubernetes \
   -X $version.gitMajor=1 -X $version.gitMinor=$minor -X $version.gitTreeState=clean" .)
-for name in etcd kube-apiserver kubectl; do ln -sfn kube "$bin/$name"; done
+for name in etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl; do ln -sfn kube "$bin/$name"; done
 
 # The driver double, once for each driver line: only the gRPC library differs.
 driver=$here/../driver
 (cd "$driver" && go build -ldflags "-s -w" -o "$bin/driver-1.6.0" .)
 (cd "$driver" && go build -ldflags "-s -w" -modfile=old.mod -tags grpc156 -o "$bin/driver-1.5.6" .)
+
+# Offers the driver to kubelet, on a whole node.
+(cd "$here/../registrar" && go build -ldflags "-s -w" -o "$bin/registrar" .)

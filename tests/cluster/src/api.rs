@@ -57,12 +57,8 @@ impl PodStatus {
 }
 
 impl Namespace {
-    /// Makes a namespace with a `ServiceAccount` `default`, since no controller does.
-    pub(crate) async fn create(client: &Client, name: &str) -> Self {
-        let namespace = Self {
-            client: client.clone(),
-            name: name.to_owned(),
-        };
+    /// Makes a namespace.
+    pub async fn create(client: &Client, name: &str) -> Self {
         let all: Api<NamespaceObject> = Api::all(client.clone());
         all.create(
             &PostParams::default(),
@@ -70,10 +66,16 @@ impl Namespace {
         )
         .await
         .unwrap();
-        namespace
-            .create_object::<ServiceAccount>(json!({"metadata": {"name": "default"}}))
+        Self {
+            client: client.clone(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Makes the `ServiceAccount` `default` that pods need, where no controller does.
+    pub(crate) async fn default_account(&self) {
+        self.create_object::<ServiceAccount>(json!({"metadata": {"name": "default"}}))
             .await;
-        namespace
     }
 
     /// Creates or replaces a class of provider `phase`, with the Kubernetes Secrets it asks for.
@@ -233,7 +235,8 @@ impl Namespace {
         )
     }
 
-    fn api<K>(&self) -> Api<K>
+    /// The objects of a kind here.
+    pub fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {

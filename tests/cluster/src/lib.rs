@@ -22,7 +22,7 @@ pub use api::{Namespace, PodStatus};
 pub use kubelet::Pod;
 pub use node::{Node, NodeBuilder, parameters};
 pub use phase::{Phase, secret, tagged, undecryptable};
-pub use process::Process;
+pub use process::{Process, http, http_get};
 pub use programs::{Line, Programs};
 pub use volume::{Entry, Volume};
 

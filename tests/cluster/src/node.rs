@@ -340,6 +340,7 @@ fn volume(class: &str) -> PodVolume {
 
 async fn namespace(client: &Client, name: &str, phase: &Phase) -> Namespace {
     let namespace = Namespace::create(client, name).await;
+    namespace.default_account().await;
     namespace.token(TOKEN, &phase.token()).await;
     namespace
 }

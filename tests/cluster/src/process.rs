@@ -8,6 +8,9 @@ use std::process::Stdio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::PATIENCE;
 
 /// A running program with its output in a file; it is killed when dropped.
 pub struct Process {
@@ -67,14 +70,27 @@ impl Process {
 }
 
 /// The body of an HTTP answer; none while nobody answers.
-pub(crate) async fn http_get(address: &str, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).await.ok()?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
-    let (_, body) = answer.split_once("\r\n\r\n")?;
-    Some(body.to_owned())
+pub async fn http_get(address: &str, path: &str) -> Option<String> {
+    http(address, "GET", path, "").await.map(|(_, body)| body)
+}
+
+/// Status and body of an HTTP answer; none while nobody answers. The body of the
+/// request is JSON.
+pub async fn http(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, body.to_owned()))
+    };
+    timeout(PATIENCE, asked).await.ok()?
 }
 
 fn appended(log: &Path) -> File {

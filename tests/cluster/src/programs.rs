@@ -52,7 +52,7 @@ impl Programs {
     }
 
     /// A client of the API server, as its administrator.
-    pub(crate) async fn client(&self) -> Client {
+    pub async fn client(&self) -> Client {
         let file = Kubeconfig::read_from(&self.kubeconfig).unwrap();
         let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
             .await

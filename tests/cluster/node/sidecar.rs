@@ -1,0 +1,1 @@
+//! The second client: the sync controller, with the provider in a pod of its own.
