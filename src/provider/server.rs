@@ -38,6 +38,8 @@ pub struct Config {
     pub max_answer_bytes: usize,
     /// How many mounts run at once; more wait, inside their own deadline.
     pub max_mounts: usize,
+    /// Whether a live instance on the socket is replaced, rather than respected.
+    pub take_over: bool,
     /// Whether drivers before 1.6, which send the socket's path as `:authority`,
     /// are let in. Only tests have a reason to switch this off.
     pub rewrite_authority: bool,
@@ -54,6 +56,7 @@ impl Config {
             mount_deadline: Duration::from_secs(90),
             max_answer_bytes: 4 * 1024 * 1024,
             max_mounts: 512,
+            take_over: false,
             rewrite_authority: true,
             drain: Duration::from_secs(25),
         }
@@ -111,7 +114,7 @@ where
     F: Future<Output = Result<A, Failure>> + Send + 'static,
     A: Into<MountAnswer> + 'static,
 {
-    let socket = Socket::bind(config.endpoint.clone()).await?;
+    let socket = Socket::bind(config.endpoint.clone(), config.take_over).await?;
     info!(endpoint = %config.endpoint, "serving");
     let places = Arc::new(Semaphore::new(config.max_mounts));
     let (stage, watched) = watch::channel(Stage::Serving);
@@ -145,7 +148,10 @@ impl Bound {
     /// place, then drains. Dropping the future ends everything at once.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Stopped {
         let stopped = self.accept_until(shutdown).await;
-        self.drain().await;
+        match stopped {
+            Stopped::Asked => self.drain().await,
+            Stopped::Replaced => self.hand_over().await,
+        }
         stopped
     }
 
@@ -180,6 +186,17 @@ impl Bound {
                 talk(LocalAuthority::new(stream, rewrite), calls, stage).await;
             }
         });
+    }
+
+    /// Another instance has the socket: clients are told to connect anew, which brings
+    /// them there. What they ask here meanwhile is answered: no mount is lost.
+    async fn hand_over(mut self) {
+        info!(connections = self.connections.len(), "handing over");
+        self.stage.send_replace(Stage::HandingOver);
+        let closing = async { while self.connections.join_next().await.is_some() {} };
+        if timeout(self.config.drain, closing).await.is_err() {
+            self.drain().await;
+        }
     }
 
     /// No new connections and no new mounts; running mounts finish, or are told
@@ -222,7 +239,7 @@ async fn speaks(stream: &UnixStream, stage: &watch::Receiver<Stage>) -> bool {
     });
     tokio::select! {
         spoke = timeout(SILENCE, first) => matches!(spoke, Ok(Ok(1))),
-        () = Stage::Ended.reached(stage) => false,
+        () = Stage::HandingOver.reached(stage) => false,
     }
 }
 
@@ -235,9 +252,16 @@ async fn talk(stream: LocalAuthority<UnixStream>, calls: Calls, stage: watch::Re
     });
     let connection = http2().serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    let leaving = async {
+        // Draining keeps connections for what still has to be said on them.
+        Stage::HandingOver.reached(&stage).await;
+        if *stage.borrow() == Stage::Draining {
+            Stage::Ended.reached(&stage).await;
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = Stage::Ended.reached(&stage) => {
+        () = leaving => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -34,6 +34,8 @@ pub(super) type Answering = Pin<Box<dyn Future<Output = Result<MountAnswer, Fail
 pub(super) enum Stage {
     /// Mounts are taken.
     Serving,
+    /// Another instance has the socket: mounts are taken until clients are there.
+    HandingOver,
     /// No new mounts; running ones may finish.
     Draining,
     /// No mounts at all; connections close once the last answer is out.

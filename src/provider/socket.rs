@@ -61,15 +61,25 @@ pub(super) enum Place {
 type FileId = (u64, u64);
 
 impl Socket {
-    /// Creates the socket; a file that a dead instance left behind is replaced.
-    pub(super) async fn bind(endpoint: Endpoint) -> Result<Self, BindError> {
+    /// Creates the socket; a file that a dead instance left behind is replaced. With
+    /// `take_over`, so is that of a live one: in one step, so that whoever connects
+    /// reaches one of the two.
+    pub(super) async fn bind(endpoint: Endpoint, take_over: bool) -> Result<Self, BindError> {
         let directory = endpoint.directory();
         if !directory.is_dir() {
             return Err(BindError::NoDirectory(directory.into()));
         }
-        make_room(endpoint.path()).await?;
-        let (listener, id) =
-            listen_at(endpoint.path()).map_err(|e| BindError::Bind(endpoint.path().into(), e))?;
+        let made = match make_room(endpoint.path()).await {
+            Err(BindError::AlreadyServed(_)) if take_over => {
+                info!(%endpoint, "taking the place of another instance");
+                listen_in_place_of(endpoint.path())
+            }
+            room => {
+                room?;
+                listen_at(endpoint.path())
+            }
+        };
+        let (listener, id) = made.map_err(|e| BindError::Bind(endpoint.path().into(), e))?;
         Ok(Self {
             listener,
             endpoint,
@@ -98,7 +108,7 @@ impl Socket {
         match id_of(self.endpoint.path()) {
             Ok(id) if id == self.id => Place::Ours,
             Ok(_) => {
-                error!(endpoint = %self.endpoint, "the socket was replaced by another instance");
+                warn!(endpoint = %self.endpoint, "another instance has taken the socket's place");
                 Place::Theirs
             }
             Err(_) => self.rebind().await,
@@ -107,7 +117,7 @@ impl Socket {
 
     async fn rebind(&mut self) -> Place {
         let endpoint = self.endpoint.clone();
-        match Self::bind(endpoint.clone()).await {
+        match Self::bind(endpoint.clone(), false).await {
             Ok(new) => {
                 warn!(%endpoint, "the socket had vanished and was created anew");
                 *self = new;
@@ -174,6 +184,20 @@ fn listen_at(path: &Path) -> io::Result<(UnixListener, FileId)> {
     listen(&fd, BACKLOG)?;
     let listener = UnixListener::from_std(StdListener::from(fd))?;
     Ok((listener, id_of(path)?))
+}
+
+/// The same under another name, which then becomes `path` in one step.
+fn listen_in_place_of(path: &Path) -> io::Result<(UnixListener, FileId)> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let made = listen_at(&new)?;
+    std::fs::rename(&new, path)?;
+    Ok(made)
 }
 
 fn id_of(path: &Path) -> io::Result<FileId> {

@@ -1,7 +1,8 @@
 //! The one node that all tests share, and what an administrator does to it.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use kube::Client;
@@ -142,6 +143,52 @@ pub(crate) async fn rolled_out(daemon_set: &str) {
         "--timeout=120s",
     ])
     .await;
+}
+
+/// Our chart anew, with what the suite gives it and these arguments.
+pub(crate) async fn upgrade(arguments: &[&str]) {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemonset/chart");
+    let values = Path::new(env!("CARGO_MANIFEST_DIR")).join("node/values.yaml");
+    let (chart, values) = (chart.to_str().unwrap(), values.to_str().unwrap());
+    let usual = [
+        "upgrade",
+        "--install",
+        PROVIDER,
+        chart,
+        "--namespace",
+        SYSTEM,
+        "--values",
+        values,
+        "--wait",
+        "--timeout=120s",
+    ];
+    helm(usual.iter().chain(arguments)).await;
+    rolled_out(PROVIDER).await;
+}
+
+/// The processes of a program, by the name of its file. The containers' processes
+/// are among them.
+pub(crate) fn processes(program: &str) -> Vec<Pid> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let named = all.filter(|entry| {
+        let first = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let first = first
+            .split(|&byte| byte == 0)
+            .next()
+            .unwrap_or_default()
+            .to_vec();
+        Path::new(OsStr::from_bytes(&first)).file_name() == Some(OsStr::new(program))
+    });
+    named
+        .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+        .collect()
+}
+
+/// Sends a signal to the one container that runs a program.
+pub(crate) async fn signal(program: &str, signal: Signal) {
+    let found = processes(program);
+    assert_eq!(found.len(), 1, "{program} runs once: {found:?}");
+    kill_process(found[0], signal).unwrap();
 }
 
 /// A program of the node's own: `kubelet`, `containerd`, `kube-apiserver`, …

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at any surprise")]
 
 mod cluster;
+mod crowd;
 mod phase;
 mod pod;
 mod team;
@@ -12,6 +13,7 @@ mod fleet;
 mod identity;
 mod installation;
 mod numbers;
+mod outages;
 mod pods;
 mod quiet;
 mod rotation;

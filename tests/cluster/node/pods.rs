@@ -121,8 +121,7 @@ async fn a_stateful_set_and_a_job_mount_like_any_pod() {
     }))
     .await;
     spec["restartPolicy"] = json!("Never");
-    spec["containers"][0]["command"] =
-        json!(["sh", "-c", "test \"$(cat /secrets/KEY)\" = canary-kinds"]);
+    spec["containers"][0]["command"] = json!(["sh", "-c", "test $(wc -c < /secrets/KEY) = 12"]);
     team.apply(&json!({
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"},
         "spec": {"backoffLimit": 0, "template": {"spec": spec}},

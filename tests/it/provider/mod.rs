@@ -3,6 +3,7 @@
 
 mod bounds;
 mod connections;
+mod handover;
 mod mounts;
 mod old_drivers;
 mod raw;
