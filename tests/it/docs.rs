@@ -1,4 +1,8 @@
-//! What the README and the examples say is what the program does.
+//! What the README, the pages and the examples say is what the program does.
+
+pub mod blocks;
+pub mod pages;
+mod texts;
 
 use std::collections::BTreeSet;
 use std::path::Path;

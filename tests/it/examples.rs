@@ -9,13 +9,16 @@ use phase_emulator::{Emulator, Options, Seed};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::docs::blocks::files;
+use crate::docs::pages::ORGANISATION;
+
 const HOST: &str = "https://console.phase.dev";
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// What Phase must hold for an example, and the files that it makes then.
+/// The apps, or the one app, that Phase must hold for an example, and the files that it makes then.
 fn expected(example: &str) -> (Value, Vec<&'static str>) {
     match example {
         "class.yaml" | "README.md" => (
@@ -91,8 +94,22 @@ fn expected(example: &str) -> (Value, Vec<&'static str>) {
             ),
             vec!["tls/bundle.pem"],
         ),
+        "recipes/env-file.yaml" => (shop(), vec!["env.sh"]),
+        "recipes/env-vars.yaml" => (shop(), vec!["DB_HOST", "DB_PASSWORD", "DB_USER"]),
+        "recipes/image-pull.yaml" => (shop(), vec!["docker.json"]),
+        "recipes/ingress-tls.yaml" => (shop(), vec!["tls.crt", "tls.key"]),
+        "recipes/own-file.yaml" => (shop(), vec!["id_ed25519"]),
+        "recipes/statefulset.yaml" => (shop(), vec!["shop-0/PASSWORD", "shop-1/PASSWORD"]),
+        "recipes/two-classes.yaml" => (shop(), vec!["SMTP_PASSWORD", "STRIPE_KEY"]),
+        "sync-controller/secretsync.yaml" => (shop(), vec!["DB_HOST", "DB_PASSWORD"]),
         other => panic!("{other} is an example that this test does not know"),
     }
+}
+
+/// The apps that the pages of `docs/` talk about.
+fn shop() -> Value {
+    let organisation: Value = serde_saphyr::from_str(ORGANISATION).unwrap();
+    organisation["apps"].clone()
 }
 
 fn app(name: &str, environment: &str, keys: &[(&str, &str)]) -> Value {
@@ -109,14 +126,11 @@ fn tagged(path: &str, key: &str, value: &str) -> Value {
 
 /// The examples that are classes, by file name.
 fn examples() -> Vec<(String, String)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("daemonset/examples");
-    let names = std::fs::read_dir(directory).unwrap();
-    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let read = |name: String| {
-        let text = read(&format!("daemonset/examples/{name}"));
-        (name, text)
+    let read = |path: String| {
+        let name = path.strip_prefix("daemonset/examples/").unwrap();
+        (name.to_owned(), read(&path))
     };
-    let mut examples: Vec<_> = names.map(read).collect();
+    let mut examples: Vec<_> = files("daemonset/examples").into_iter().map(read).collect();
     examples.retain(|(_, text)| text.contains("kind: SecretProviderClass"));
     let class = yaml_of_the_readme("kind: SecretProviderClass");
     let objects = yaml_of_the_readme("    objects: |\n");
@@ -153,8 +167,12 @@ async fn run(arguments: &[&str], token: &str) -> (i32, String) {
 async fn every_example_passes_check_and_renders_its_files() {
     let mut seen = 0;
     for (name, text) in examples() {
-        let (app, paths) = expected(&name);
-        let seed = json!({"organisation": "examples", "apps": [app]}).to_string();
+        let (apps, paths) = expected(&name);
+        let apps = match apps {
+            Value::Array(apps) => apps,
+            app => vec![app],
+        };
+        let seed = json!({"organisation": "examples", "apps": apps}).to_string();
         let seed = Seed::from_yaml(&seed).unwrap();
         let emulator = Emulator::start(Options::new(seed)).await.unwrap();
         let token = emulator.control().token("default").unwrap();
@@ -175,13 +193,13 @@ async fn every_example_passes_check_and_renders_its_files() {
         let (code, said) = run(&[&["render", "-o", "json"], &local[..]].concat(), &token).await;
         assert_eq!(code, 0, "{name}: {said}");
         let rendered: Value = serde_json::from_str(&said).unwrap();
-        let files = rendered["classes"][0]["files"].as_array().unwrap();
-        let rendered: BTreeSet<_> = files
-            .iter()
+        let classes = rendered["classes"].as_array().unwrap().iter();
+        let rendered: BTreeSet<_> = classes
+            .flat_map(|class| class["files"].as_array().unwrap())
             .map(|file| file["path"].as_str().unwrap())
             .collect();
         assert_eq!(rendered, paths.into_iter().collect(), "{name}");
         seen += 1;
     }
-    assert!(seen >= 7, "{seen} examples");
+    assert!(seen >= 15, "{seen} examples");
 }
