@@ -1,9 +1,11 @@
 //! Whose Phase token a mount uses: one file per way. This room knows no
 //! secrets of Phase, and a credential that is not the pod's own is never used.
 
+mod node;
 mod own;
 mod publish_secret;
 
+pub use node::NodeToken;
 pub use own::{OwnTokenError, own_token};
 pub use publish_secret::token;
 
@@ -32,6 +34,18 @@ pub enum CredentialError {
         /// Its keys.
         found: String,
     },
+    /// The namespace may use the node's token, and that is none.
+    #[error(
+        "token of the node for namespace \"{namespace}\" cannot be used: {file}: {reason}: this is for the cluster's administrator: check --default-token-file"
+    )]
+    Node {
+        /// The pod's namespace.
+        namespace: String,
+        /// The file that should hold it.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The driver sent something else than an object of texts.
     #[error(
         "secrets of the mount request are not a JSON object of texts: this is for the driver to mend: check its version"
@@ -58,7 +72,7 @@ impl CredentialError {
         match self {
             Self::Absent { .. } | Self::NoKey { .. } => Cause::NoCredential,
             Self::NotJson => Cause::InvalidClass,
-            Self::Token { .. } => Cause::RefusedCredential,
+            Self::Token { .. } | Self::Node { .. } => Cause::RefusedCredential,
         }
     }
 }

@@ -87,7 +87,7 @@ fn of_environment() -> Result<SecretString, OwnTokenError> {
     }
 }
 
-fn of_file(path: &str) -> Result<SecretString, OwnTokenError> {
+pub(super) fn of_file(path: &str) -> Result<SecretString, OwnTokenError> {
     let place = shown(path);
     let bytes = match path {
         STANDARD_INPUT => bounded(stdin().lock()),
