@@ -3,8 +3,9 @@
 # be pulled. They differ from a user's in nothing but where they come from.
 #   BIN       folder with the built programs    OUT   folder for the archives
 #   DRIVER    the CSI driver's program          EMULATOR  phase-emulator's program
+#   CLIENT    the suite's sync-client
 set -euo pipefail
-: "${BIN:?}" "${OUT:?}" "${DRIVER:?}" "${EMULATOR:?}"
+: "${BIN:?}" "${OUT:?}" "${DRIVER:?}" "${EMULATOR:?}" "${CLIENT:?}"
 mkdir -p "$OUT"
 buildah=(buildah --storage-driver vfs --root "$OUT/storage" --runroot "$OUT/runroot")
 busybox=$(command -v busybox)
@@ -40,5 +41,6 @@ image pause '["/bin/busybox", "sleep", "infinity"]' "$busybox"
 image workload '["/bin/busybox", "sleep", "infinity"]' "$busybox"
 image registrar '["/bin/registrar"]' "$BIN/registrar"
 image driver '["/bin/driver"]' "driver=$DRIVER" "$busybox" # it calls mount and umount
+image sync-client '["/bin/sync-client"]' "$CLIENT"
 image emulator '["/bin/phase-emulator"]' "$EMULATOR"
 rm -rf "$OUT/storage" "$OUT/runroot"

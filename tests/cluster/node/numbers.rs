@@ -1,1 +1,138 @@
-//! TODO
+//! What a mount costs a user here, side by side in one run. Counts are tested;
+//! times are printed beside what is to be reached, since machines are shared.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+use serde_json::json;
+
+use crate::cluster::{PROVIDER, metrics, processes, upgrade, value};
+use crate::crowd::Crowd;
+use crate::team::{CLASS, Team, pod_spec};
+
+fn row(what: &str, measured: &str, to_reach: &str) {
+    println!("| {what} | {measured} | {to_reach} |");
+}
+
+#[tokio::test]
+async fn a_pod_with_the_volume_starts_a_little_later_than_one_without() {
+    println!("\n| what | measured | to reach |\n| --- | --- | --- |");
+    let team = Team::new("starts", &[("KEY", "canary-starts")]).await;
+    team.usual_class().await;
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for round in 0..9 {
+        with.push(start(&team, &format!("with-{round}"), &[CLASS]).await);
+        without.push(start(&team, &format!("without-{round}"), &[]).await);
+    }
+    let (with, without) = (median(with), median(without));
+    let more = with.as_secs_f64() - without.as_secs_f64();
+    row(
+        &format!(
+            "pod created → Running with our volume ({} ms), against the same pod without ({} ms)",
+            with.as_millis(),
+            without.as_millis()
+        ),
+        &format!("{:+.0} ms", more * 1e3),
+        "+ 300 ms",
+    );
+}
+
+/// From the request to create a pod until kubelet says that it runs.
+async fn start(team: &Team, name: &str, classes: &[&str]) -> Duration {
+    let manifest = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod_spec(classes, json!({})),
+    });
+    // Both kinds alike: through `kubectl`, and looked at every 10 ms.
+    let begun = Instant::now();
+    team.apply(&manifest).await;
+    let pod = crate::pod::Pod::named(team, name).await;
+    while !pod.is("Ready").await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let took = begun.elapsed();
+    pod.delete().await;
+    took
+}
+
+#[tokio::test]
+async fn sixty_pods_of_one_class_cost_two_requests_and_little_memory() {
+    let team = Team::with_own_phase("sixty", &[]).await;
+    for number in 0..50 {
+        team.set(&format!("KEY_{number:02}"), "canary-sixty").await;
+    }
+    team.usual_class().await;
+    team.phase.reset_counters().await;
+    let crowd = Crowd::start(&team, "web", 60).await;
+    crowd.are_ready(60).await;
+    let (tokens, secrets) = team.phase.requests().await;
+    // A start of sixty pods takes longer than a poll interval here: each poll is one
+    // question more for tokens, and none for secrets.
+    let polls = tokens.saturating_sub(1);
+    row(
+        "60 pods of one class at once: requests to Phase",
+        &format!("{} (and {polls} polls)", secrets + 1),
+        "2",
+    );
+    assert_eq!(secrets, 1);
+    let memory = resident(processes(PROVIDER)[0]) as f64 / f64::from(1 << 20);
+    row(
+        "DaemonSet: memory with 60 volumes",
+        &format!("{memory:.1} MiB"),
+        "30 MiB",
+    );
+    assert!(memory <= 30.0, "{memory} MiB");
+    crowd.leave().await;
+}
+
+/// Memory of a process that is in use, in bytes.
+fn resident(pid: Pid) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    line.trim()
+        .strip_suffix(" kB")
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1024
+}
+
+#[tokio::test]
+async fn a_changed_secret_reaches_the_container_within_a_poll_and_a_republish() {
+    upgrade(&["--set", "phase.pollInterval=10s"]).await;
+    let team = Team::new("changes", &[("KEY", "canary-0")]).await;
+    team.usual_class().await;
+    let crowd = Crowd::start(&team, "web", 1).await;
+    crowd.are_ready(1).await;
+    let (mut took, mut republish) = (Vec::new(), Vec::new());
+    for change in 1..=7 {
+        let begun = Instant::now();
+        let answered = value(&metrics().await, "phase_csi_mounts_total{outcome=\"ok\"}");
+        let text = format!("canary-{change}");
+        team.set("KEY", &text).await;
+        took.push(crowd.all_show("KEY", &text).await);
+        let now = value(&metrics().await, "phase_csi_mounts_total{outcome=\"ok\"}");
+        republish.push(begun.elapsed().div_f64((now - answered).max(1.0)));
+        // The next change comes at another point of the interval.
+        tokio::time::sleep(Duration::from_millis(1_700)).await;
+    }
+    let worst = took.iter().max().unwrap();
+    row(
+        &format!(
+            "a changed secret → new bytes in the container, poll interval 10 s, a republish each {:.1} s: median {:.1} s, longest of 7",
+            median(republish).as_secs_f64(),
+            median(took.clone()).as_secs_f64()
+        ),
+        &format!("{:.1} s", worst.as_secs_f64()),
+        "10 s + one republish",
+    );
+    crowd.leave().await;
+    upgrade(&[]).await;
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}

@@ -15,7 +15,7 @@ mod node;
 mod phase;
 mod process;
 mod programs;
-mod sync_controller;
+pub mod sync_controller;
 mod volume;
 
 pub use api::{Namespace, PodStatus};

@@ -20,7 +20,7 @@ use tonic::Status;
 use tonic::transport::Endpoint;
 
 /// The files by path, if the provider gives them.
-pub(crate) async fn ask(
+pub async fn ask(
     socket: &Path,
     parameters: Value,
     namespace: &str,
