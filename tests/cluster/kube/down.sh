@@ -15,4 +15,8 @@ for name in holder unshare; do
   esac
 done
 rm -f "$RUN/holder.pid" "$RUN/unshare.pid"
+# A node's control groups outlive its namespaces; node.sh gave them a root of their own.
+if group=$(cat "$RUN/cgroup" 2>/dev/null); then
+  find /sys/fs/cgroup -mindepth 1 -type d -path "*/$group*" -depth -exec rmdir {} + 2>/dev/null
+fi
 [[ -n ${KEEP:-} ]] || rm -rf "$RUN"

@@ -24,6 +24,13 @@ inside mount -t tmpfs -o mode=755 tmpfs /run
 inside sh -ec "rm -rf /var/lib/kubelet /var/lib/cni; mkdir -p /var/lib/kubelet; mount --bind '$RUN/kubelet' /var/lib/kubelet; mount --make-rshared /var/lib/kubelet"
 inside sh -ec 'echo 1 > /proc/sys/net/ipv4/ip_forward'
 
+# Control groups are the machine's: ours have a root of their own, to be removed by name.
+group=pcsi-$holder
+echo "$group" > "$RUN/cgroup"
+for root in /sys/fs/cgroup /sys/fs/cgroup/*/; do
+  [[ ! -e $root/cgroup.procs ]] || mkdir -p "$root/$group"
+done
+
 cat > "$RUN/containerd.toml" <<END
 version = 2
 root = "$RUN/containerd"
@@ -61,7 +68,7 @@ authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {c
 authorization: {mode: Webhook}
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 cgroupDriver: cgroupfs
-cgroupRoot: /
+cgroupRoot: /$group
 failCgroupV1: false # since 1.35 the default refuses such a host
 failSwapOn: false
 resolvConf: ""
