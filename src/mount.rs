@@ -21,6 +21,7 @@ use crate::render::{self, Layout, RenderError};
 use crate::snapshot::{
     About, Ask, Figures, Made, Recipe, Refusal, Reply, Snapshot, Upstream, VolumeId,
 };
+use crate::telemetry::logs::AUDIT;
 
 /// Answers mounts: every collaborator that the way needs.
 pub struct Mounter<U = Client> {
@@ -158,6 +159,7 @@ async fn make(answer: Answer, layout: Layout, class: String) -> Result<Made, Ref
 fn tell(attributes: &Attributes, reply: &Reply, begun: Instant) {
     let (pod, about) = (attributes.pod(), &reply.about);
     info!(
+        target: AUDIT,
         namespace = pod.namespace,
         pod = pod.name,
         service_account = pod.service_account,

@@ -185,7 +185,7 @@ pub struct Figures {
     pub volumes: usize,
     /// Bytes of answers and of what Phase sent.
     pub bytes: usize,
-    /// How long ago Phase confirmed what waits longest for it.
+    /// How long ago Phase confirmed what waits longest for it, of what is in use.
     pub oldest: Option<Duration>,
     /// Requests left in the lane that has least.
     pub budget: u32,
