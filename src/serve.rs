@@ -16,6 +16,7 @@ use crate::phase::client::{CaFileError, Client, ClientConfig};
 use crate::phase::host::{DEFAULT_HOST, Host, HostError};
 use crate::provider::{self, BindError, Endpoint, Stopped};
 use crate::snapshot::{Settings, Snapshot, disk};
+use crate::telemetry::events::{AccountError, PodEvents};
 use crate::telemetry::http::{Http, HttpListen, ListenError, Pages};
 use crate::telemetry::live::Live;
 use crate::telemetry::metrics::Metrics;
@@ -123,6 +124,14 @@ pub struct ServeArgs {
     )]
     pub max_call_send_msg_size: usize,
 
+    /// Tell a pod by an event when its files cannot be brought up to date
+    #[arg(long, env = "PHASE_CSI_POD_EVENTS", hide_env = true)]
+    pub pod_events: bool,
+
+    /// The directory of the service account that creates events. For tests only
+    #[arg(long, env = "PHASE_CSI_TEST_ONLY_SERVICE_ACCOUNT", hide = true, default_value = PodEvents::ACCOUNT)]
+    pub test_only_service_account: PathBuf,
+
     /// A poll interval of any length. For tests only
     #[arg(long, env = "PHASE_CSI_TEST_ONLY_POLL_INTERVAL", hide = true, value_parser = duration::parse)]
     pub test_only_poll_interval: Option<Duration>,
@@ -145,6 +154,9 @@ pub enum Error {
     /// The socket cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// There is no service account for `--pod-events`.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// The address of health and metrics cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -169,6 +181,14 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         figures: Arc::clone(&metrics.backend),
         ..ClientConfig::default()
     })?;
+    let mut beside = JoinSet::new();
+    let mut pod_events = None;
+    if args.pod_events {
+        let account = args.test_only_service_account;
+        let (events, work) = PodEvents::new(account, Arc::clone(&metrics.pod_events))?;
+        beside.spawn(work);
+        pod_events = Some(events);
+    }
     let http = Http::bind(args.http_listen).await?;
     let store = match &args.state_dir {
         Some(directory) => {
@@ -185,7 +205,7 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         ..Settings::default()
     };
     let snapshot = Snapshot::new(client, settings, store);
-    let mounter = Arc::new(Mounter::new(snapshot, hosts));
+    let mounter = Arc::new(Mounter::new(snapshot, hosts).telling(pod_events));
     let whole = Arc::clone(&mounter);
     let config = provider::Config {
         mount_deadline: args.mount_deadline,
@@ -199,7 +219,6 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         async move { mounter.mount(request, deadline).await }
     };
     let bound = provider::bind(config, handler).await?;
-    let mut beside = JoinSet::new();
     if let Some(http) = http {
         let memory = Arc::clone(&whole);
         beside.spawn(http.serve(Pages {

@@ -140,6 +140,10 @@ pub struct Reply {
     pub source: Source,
     /// Whether the volume had other bytes before, or none.
     pub is_news: bool,
+    /// Whether the volume was answered before.
+    pub is_old: bool,
+    /// Why Phase did not confirm it, where that is known.
+    pub stale: Option<String>,
 }
 
 /// Where an answer comes from.

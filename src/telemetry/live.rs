@@ -23,9 +23,15 @@ use crate::provider::grpc::{VersionRequest, VersionResponse};
 #[derive(Clone)]
 pub struct Live {
     path: Arc<Path>,
-    /// What was found last, and when the question began. Who asks holds it, so that
-    /// there is one question at a time and the others hear what it brought.
-    found: Arc<Mutex<Option<(Instant, Result<(), Dead>)>>>,
+    /// What was found last. Who asks holds it, so that there is one question at a time
+    /// and the others hear what it brought.
+    found: Arc<Mutex<Option<Found>>>,
+}
+
+/// What was found, and when the question began.
+struct Found {
+    begun: Instant,
+    answer: Result<(), Dead>,
 }
 
 /// Why the driver would get no answer.
@@ -65,18 +71,21 @@ impl Live {
     pub async fn check(&self) -> Result<(), Dead> {
         // Across an await on purpose: whoever comes meanwhile needs no question of its own.
         let mut found = self.found.lock().await;
-        if let Some((begun, found)) = &*found
-            && begun.elapsed() < MOMENT
+        if let Some(last) = &*found
+            && last.begun.elapsed() < MOMENT
         {
-            return found.clone();
+            return last.answer.clone();
         }
         let begun = Instant::now();
-        let now = match timeout(WITHIN, ask(&self.path)).await {
+        let answer = match timeout(WITHIN, ask(&self.path)).await {
             Ok(asked) => asked,
             Err(_) => Err(Dead::Silent(self.path.to_path_buf())),
         };
-        *found = Some((begun, now.clone()));
-        now
+        *found = Some(Found {
+            begun,
+            answer: answer.clone(),
+        });
+        answer
     }
 }
 

@@ -5,6 +5,7 @@
 //! This room is told things by the others and decides nothing for them: whatever goes
 //! wrong here, a mount is answered as it would have been.
 
+pub mod events;
 pub mod http;
 pub mod live;
 pub mod logs;

@@ -49,9 +49,14 @@ pub struct Ended {
 impl Daemon {
     /// Started with further flags; returns once the socket can be called.
     pub async fn start(flags: &[&str]) -> Self {
+        Self::with(flags, &[]).await
+    }
+
+    /// The same with variables in its environment.
+    pub async fn with(flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let daemon = Self {
-            running: spawn(&directory.path().join("phase.sock"), flags),
+            running: spawn(&directory.path().join("phase.sock"), flags, variables),
             directory,
         };
         let connected = async {
@@ -163,11 +168,16 @@ impl Daemon {
         self.running.child.kill().await.unwrap();
     }
 
-    /// Stopped as the kubelet stops a container; what it wrote.
-    pub async fn stop(mut self) -> Ended {
+    /// Asked to stop as the kubelet asks a container.
+    pub fn terminate(&self) {
         let id = i32::try_from(self.id()).unwrap();
         let id = rustix::process::Pid::from_raw(id).unwrap();
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Stopped as the kubelet stops a container; what it wrote.
+    pub async fn stop(mut self) -> Ended {
+        self.terminate();
         let ended = self.running.ended().await;
         assert!(!self.socket().exists(), "a clean stop removes the socket");
         ended
@@ -176,10 +186,15 @@ impl Daemon {
 
 /// Runs the binary on a socket until it ends by itself.
 pub async fn run(socket: &Path, flags: &[&str]) -> Ended {
-    spawn(socket, flags).ended().await
+    run_with(socket, flags, &[]).await
 }
 
-fn spawn(socket: &Path, flags: &[&str]) -> Running {
+/// The same with variables in its environment.
+pub async fn run_with(socket: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Ended {
+    spawn(socket, flags, variables).ended().await
+}
+
+fn spawn(socket: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Running {
     let mut child = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
         .arg("serve")
         .args(["--endpoint", &format!("unix://{}", socket.display())])
@@ -188,6 +203,7 @@ fn spawn(socket: &Path, flags: &[&str]) -> Running {
         // By variable, so that a test may say otherwise by flag.
         .env("PHASE_CSI_LOG_LEVEL", "trace")
         .env("PHASE_CSI_HTTP_LISTEN", "127.0.0.1:0")
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
