@@ -22,7 +22,7 @@ use crate::snapshot::{
     About, Ask, Figures, Made, Recipe, Refusal, Reply, Snapshot, Upstream, VolumeId,
 };
 use crate::telemetry::events::{PodEvents, Went};
-use crate::telemetry::logs::AUDIT;
+use crate::telemetry::logs::{self, AUDIT};
 
 /// Answers mounts: every collaborator that the way needs.
 pub struct Mounter<U = Client> {
@@ -211,7 +211,7 @@ fn audit(attributes: &Attributes, reply: &Reply, begun: Instant) {
         files = about.files,
         version = about.version,
         source = reply.source.as_str(),
-        milliseconds = begun.elapsed().as_millis(),
+        milliseconds = logs::millis(begun.elapsed()),
         "mounted"
     );
 }

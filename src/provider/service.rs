@@ -23,6 +23,7 @@ use super::status::is_grpc;
 use super::{Failure, MountRequest};
 use crate::cause::Cause;
 use crate::deadline::Deadline;
+use crate::telemetry::logs;
 use crate::telemetry::metrics::{MountFigures, Outcome, RunningMount};
 use crate::telemetry::request_id::RequestId;
 
@@ -180,7 +181,7 @@ impl Mounts {
         debug!(
             files = answer.files,
             bytes = answer.bytes.len(),
-            millis = millis(started),
+            milliseconds = logs::millis(started.elapsed()),
             "mount answered"
         );
         let mut response = Response::new(answer);
@@ -229,9 +230,9 @@ impl Mounts {
 
 fn refusal(failure: Failure) -> Status {
     if failure.cause == Cause::Internal {
-        error!(cause = failure.cause.label(), message = %failure, "mount refused");
+        error!(cause = failure.cause.label(), error = %failure, "mount refused");
     } else {
-        warn!(cause = failure.cause.label(), message = %failure, "mount refused");
+        warn!(cause = failure.cause.label(), error = %failure, "mount refused");
     }
     failure.into()
 }
@@ -244,10 +245,6 @@ fn stopping(what: &str) -> Failure {
 fn defect(what: &str) -> Failure {
     let text = format!("internal error: {what}: this is a defect, please report it");
     Failure::new(Cause::Internal, text)
-}
-
-fn millis(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A SecretProviderClass is bounded by etcd at about 1.5 MiB, a Secret by 1 MiB.

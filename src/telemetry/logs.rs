@@ -1,6 +1,7 @@
 //! Log lines on standard error, as text or JSON.
 
 use std::io::{IsTerminal, stderr};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
@@ -91,6 +92,12 @@ pub fn start(args: &LogArgs) {
             .boxed()
     };
     registry().with(lines.with_filter(filter)).init();
+}
+
+/// A length of time as a number that JSON can hold.
+#[must_use]
+pub fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<LogLevel> for LevelFilter {

@@ -33,6 +33,7 @@ use super::host::Host;
 use super::retry::Retry;
 use super::wire::{SecretRow, TokensAnswer};
 use crate::deadline::Deadline;
+use crate::telemetry::logs;
 use crate::telemetry::metrics::{BackendFigures, Outcome};
 use crate::telemetry::request_id::RequestId;
 
@@ -206,7 +207,7 @@ impl Client {
         debug!(
             asked = %question.target,
             attempt,
-            milliseconds = took.as_millis(),
+            milliseconds = logs::millis(took),
             bytes = outcome.as_ref().map_or(0, Vec::len),
             error = outcome.as_ref().err().map(tracing::field::display),
             "asked Phase"

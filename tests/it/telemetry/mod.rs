@@ -68,9 +68,6 @@ fn class() -> Value {
     json!({"phaseApp": "CANARY_APP"})
 }
 
-fn staging() -> Value {
-    json!({"phaseApp": "CANARY_APP", "phaseAppEnv": "staging"})
-}
 
 fn seed() -> Seed {
     let seed = json!({
