@@ -150,7 +150,7 @@ fn question() -> Option<Request<Full<Bytes>>> {
         .ok()
 }
 
-/// Below what a probe waits.
+/// A probe is to wait a little longer.
 const WITHIN: Duration = Duration::from_secs(2);
 /// For so long what was found counts for all who ask.
 const MOMENT: Duration = Duration::from_millis(200);

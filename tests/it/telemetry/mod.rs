@@ -1,7 +1,7 @@
 //! What the daemon tells about itself: the real binary, asked as kubelet and
 //! Prometheus ask it.
 
-mod dashboards;
+pub(crate) mod dashboards;
 mod figures;
 mod health;
 mod kubernetes;
@@ -67,7 +67,6 @@ impl Scene {
 fn class() -> Value {
     json!({"phaseApp": "CANARY_APP"})
 }
-
 
 fn seed() -> Seed {
     let seed = json!({
