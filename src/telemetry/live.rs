@@ -28,9 +28,9 @@ pub struct Live {
     found: Arc<Mutex<Option<Found>>>,
 }
 
-/// What was found, and when the question began.
+/// What was found, and when.
 struct Found {
-    begun: Instant,
+    at: Instant,
     answer: Result<(), Dead>,
 }
 
@@ -72,17 +72,16 @@ impl Live {
         // Across an await on purpose: whoever comes meanwhile needs no question of its own.
         let mut found = self.found.lock().await;
         if let Some(last) = &*found
-            && last.begun.elapsed() < MOMENT
+            && last.at.elapsed() < MOMENT
         {
             return last.answer.clone();
         }
-        let begun = Instant::now();
         let answer = match timeout(WITHIN, ask(&self.path)).await {
             Ok(asked) => asked,
             Err(_) => Err(Dead::Silent(self.path.to_path_buf())),
         };
         *found = Some(Found {
-            begun,
+            at: Instant::now(),
             answer: answer.clone(),
         });
         answer
