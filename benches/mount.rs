@@ -200,6 +200,7 @@ fn start(path: &str, socket: &Path) -> Duration {
     let mut child = Command::new(path)
         .args([
             "serve",
+            "--http-listen=127.0.0.1:0",
             "--endpoint",
             &format!("unix://{}", socket.display()),
         ])

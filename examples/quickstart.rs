@@ -41,6 +41,8 @@ async fn main() -> Result<()> {
     let endpoint = format!("unix://{}", socket.display());
     let flags = [
         "serve",
+        "--http-listen",
+        "off",
         "--endpoint",
         &endpoint,
         "--phase-host",

@@ -1,10 +1,11 @@
-//! Why a mount was refused: a closed list that decides the gRPC code and the exit code.
+//! Why a mount was refused: a closed list that decides the gRPC code, the exit code
+//! and the label in metrics.
 
 use tonic::Code;
 
 /// Why a mount was refused. Every error of every room has exactly one.
 ///
-/// The list is closed on purpose: the gRPC code, and later the metric label,
+/// The list is closed on purpose: the gRPC code and the metric label
 /// come from here and nowhere else, so the five codes that can start a pod
 /// with an empty volume (`CANCELLED`, `DEADLINE_EXCEEDED`, `UNAVAILABLE`,
 /// `RESOURCE_EXHAUSTED`, `ABORTED`) cannot be chosen by accident.
@@ -39,6 +40,43 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause, in the order of its number.
+    pub const ALL: [Self; 13] = [
+        Self::Deadline,
+        Self::Forbidden,
+        Self::Internal,
+        Self::InvalidClass,
+        Self::MalformedAnswer,
+        Self::NoCredential,
+        Self::NotFound,
+        Self::RateLimited,
+        Self::RefusedCredential,
+        Self::Stopping,
+        Self::TooLarge,
+        Self::Undecryptable,
+        Self::Unreachable,
+    ];
+
+    /// Its name in metrics and logs.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Forbidden => "forbidden",
+            Self::Internal => "internal",
+            Self::InvalidClass => "invalid_class",
+            Self::MalformedAnswer => "malformed_answer",
+            Self::NoCredential => "no_credential",
+            Self::NotFound => "not_found",
+            Self::RateLimited => "rate_limited",
+            Self::RefusedCredential => "refused_credential",
+            Self::Stopping => "stopping",
+            Self::TooLarge => "too_large",
+            Self::Undecryptable => "undecryptable",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
     /// The gRPC code that the driver gets.
     #[must_use]
     pub const fn code(self) -> Code {
@@ -77,6 +115,33 @@ impl Cause {
             | Self::RateLimited
             | Self::Stopping
             | Self::Unreachable => 3,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_whole_and_each_stands_at_its_number() {
+        assert_eq!(Cause::ALL.len(), Cause::Unreachable as usize + 1);
+        for (number, cause) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!(cause as usize, number);
+        }
+    }
+
+    #[test]
+    fn a_label_is_the_name_in_snake_case() {
+        for cause in Cause::ALL {
+            let mut label = String::new();
+            for letter in format!("{cause:?}").chars() {
+                if letter.is_uppercase() && !label.is_empty() {
+                    label.push('_');
+                }
+                label.push(letter.to_ascii_lowercase());
+            }
+            assert_eq!(cause.label(), label);
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod cause;
 pub mod check;
 pub mod class;
 pub mod console;
+pub mod core_dumps;
 pub mod credential;
 pub mod deadline;
 pub mod duration;

@@ -6,12 +6,13 @@ use std::process::{ExitCode, exit};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use phase_csi_provider::check::{self, CheckArgs, Outcome};
+use phase_csi_provider::core_dumps;
 use phase_csi_provider::manual;
 use phase_csi_provider::preview::{self, RenderArgs};
 use phase_csi_provider::serve::{self, ServeArgs};
 use phase_csi_provider::telemetry::logs::{self, LogArgs, LogFormat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 const EXAMPLE: &str = "\
 Example: PHASE_SERVICE_TOKEN=… phase-csi-provider render -f class.yaml";
@@ -84,6 +85,9 @@ async fn main() -> ExitCode {
 
 async fn served(args: ServeArgs, logs: &LogArgs) -> ExitCode {
     logs::start(logs);
+    if let Err(error) = core_dumps::off() {
+        warn!(%error, "core dumps cannot be switched off: a crash may leave secrets on disk");
+    }
     let result = match stop_signal() {
         Ok(stop) => serve::run(args, stop)
             .await

@@ -21,18 +21,31 @@ use crate::render::{self, Layout, RenderError};
 use crate::snapshot::{
     About, Ask, Figures, Made, Recipe, Refusal, Reply, Snapshot, Upstream, VolumeId,
 };
+use crate::telemetry::events::{PodEvents, Went};
+use crate::telemetry::logs::{self, AUDIT};
 
 /// Answers mounts: every collaborator that the way needs.
 pub struct Mounter<U = Client> {
     snapshot: Snapshot<U>,
     hosts: AllowedHosts,
+    pod_events: Option<PodEvents>,
 }
 
 impl<U: Upstream> Mounter<U> {
     /// Over this memory, for classes that name one of these hosts.
     #[must_use]
     pub const fn new(snapshot: Snapshot<U>, hosts: AllowedHosts) -> Self {
-        Self { snapshot, hosts }
+        Self {
+            snapshot,
+            hosts,
+            pod_events: None,
+        }
+    }
+
+    /// Tells pods when their volumes cannot be brought up to date.
+    #[must_use]
+    pub fn telling(self, pod_events: Option<PodEvents>) -> Self {
+        Self { pod_events, ..self }
     }
 
     /// All files of one volume, or one clear reason why not.
@@ -44,29 +57,44 @@ impl<U: Upstream> Mounter<U> {
         request: MountRequest,
         deadline: Deadline,
     ) -> Result<MountAnswer, Failure> {
-        let begun = Instant::now();
         let secrets = SecretString::from(Box::<str>::from(request.secrets.as_str()));
         let attributes = Attributes::parse(&request.attributes)?;
-        let token = self.token(&secrets, &attributes)?;
-        let ask = Ask {
-            token,
-            inputs: inputs(&attributes),
-            volume: volume(&attributes, &request.target_path),
-            class: attributes.class_name(),
-            deadline: deadline.with_margin(),
-        };
-        let recipe = || {
-            let class = Class::parse(&attributes, &self.hosts).map_err(Failure::from)?;
-            Ok(recipe(class, attributes.class_name()))
-        };
-        let reply = self.snapshot.answer(ask, recipe).await?;
-        if reply.is_news {
-            tell(&attributes, &reply, begun);
+        let volume = volume(&attributes, &request.target_path);
+        let answer = self.answer(&secrets, &attributes, volume, deadline).await;
+        if let (Some(pod_events), Some(volume)) = (&self.pod_events, volume) {
+            pod_events.tell(attributes.pod(), volume, &went(&answer));
         }
+        let reply = answer?;
         Ok(MountAnswer {
             bytes: reply.bytes,
             files: reply.about.files,
         })
+    }
+
+    async fn answer(
+        &self,
+        secrets: &SecretString,
+        attributes: &Attributes,
+        volume: Option<VolumeId>,
+        deadline: Deadline,
+    ) -> Result<Reply, Failure> {
+        let begun = Instant::now();
+        let ask = Ask {
+            token: self.token(secrets, attributes)?,
+            inputs: inputs(attributes),
+            volume,
+            class: attributes.class_name(),
+            deadline: deadline.with_margin(),
+        };
+        let recipe = || {
+            let class = Class::parse(attributes, &self.hosts).map_err(Failure::from)?;
+            Ok(recipe(class, attributes.class_name()))
+        };
+        let reply = self.snapshot.answer(ask, recipe).await?;
+        if reply.is_news {
+            audit(attributes, &reply, begun);
+        }
+        Ok(reply)
     }
 
     /// What is remembered, in numbers.
@@ -154,10 +182,25 @@ async fn make(answer: Answer, layout: Layout, class: String) -> Result<Made, Ref
     Ok(Made { bytes, about })
 }
 
+/// What the pod may have to be told of an answer.
+fn went(answer: &Result<Reply, Failure>) -> Went<'_> {
+    match answer {
+        Ok(reply) => match &reply.stale {
+            Some(why) => Went::Stale {
+                why,
+                is_old: reply.is_old,
+            },
+            None => Went::Well,
+        },
+        Err(failure) => Went::Failed(&failure.message),
+    }
+}
+
 /// One line for each mount that brought something new to a pod.
-fn tell(attributes: &Attributes, reply: &Reply, begun: Instant) {
+fn audit(attributes: &Attributes, reply: &Reply, begun: Instant) {
     let (pod, about) = (attributes.pod(), &reply.about);
     info!(
+        target: AUDIT,
         namespace = pod.namespace,
         pod = pod.name,
         service_account = pod.service_account,
@@ -168,7 +211,7 @@ fn tell(attributes: &Attributes, reply: &Reply, begun: Instant) {
         files = about.files,
         version = about.version,
         source = reply.source.as_str(),
-        milliseconds = begun.elapsed().as_millis(),
+        milliseconds = logs::millis(begun.elapsed()),
         "mounted"
     );
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::duration;
@@ -15,10 +16,13 @@ use crate::phase::client::{CaFileError, Client, ClientConfig};
 use crate::phase::host::{DEFAULT_HOST, Host, HostError};
 use crate::provider::{self, BindError, Endpoint, Stopped};
 use crate::snapshot::{Settings, Snapshot, disk};
+use crate::telemetry::events::{AccountError, PodEvents};
+use crate::telemetry::http::{Http, HttpListen, ListenError, Pages};
+use crate::telemetry::live::Live;
+use crate::telemetry::metrics::Metrics;
 
 const EXAMPLE: &str = "\
 Each flag also by environment variable: PHASE_CSI_ and its name in capitals.
-
 Example: phase-csi-provider serve --phase-host https://phase.example --log-format json";
 
 /// Serves pods' secrets to the Secrets Store CSI Driver on this node.
@@ -34,6 +38,16 @@ pub struct ServeArgs {
         default_value = "unix:///var/run/secrets-store-csi-providers/phase.sock"
     )]
     pub endpoint: Endpoint,
+
+    /// Address of /live, /ready and /metrics, or off
+    #[arg(
+        long,
+        env = "PHASE_CSI_HTTP_LISTEN",
+        hide_env = true,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8086"
+    )]
+    pub http_listen: HttpListen,
 
     /// Console URL of classes that name none
     #[arg(long, env = "PHASE_CSI_PHASE_HOST", hide_env = true, value_name = "URL", default_value = DEFAULT_HOST)]
@@ -110,6 +124,14 @@ pub struct ServeArgs {
     )]
     pub max_call_send_msg_size: usize,
 
+    /// Tell a pod by an event when its files cannot be brought up to date
+    #[arg(long, env = "PHASE_CSI_POD_EVENTS", hide_env = true)]
+    pub pod_events: bool,
+
+    /// The directory of the service account that creates events. For tests only
+    #[arg(long, env = "PHASE_CSI_TEST_ONLY_SERVICE_ACCOUNT", hide = true, default_value = PodEvents::ACCOUNT)]
+    pub test_only_service_account: PathBuf,
+
     /// A poll interval of any length. For tests only
     #[arg(long, env = "PHASE_CSI_TEST_ONLY_POLL_INTERVAL", hide = true, value_parser = duration::parse)]
     pub test_only_poll_interval: Option<Duration>,
@@ -132,6 +154,12 @@ pub enum Error {
     /// The socket cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// There is no service account for `--pod-events`.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The address of health and metrics cannot be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// Another instance serves in our place.
     #[error("another instance took the socket's place: this one ends")]
     Replaced,
@@ -146,11 +174,22 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         warn!("--insecure-skip-tls-verify: whoever is on the way to Phase can read tokens");
     }
     let hosts = AllowedHosts::new(args.phase_host, &args.allowed_host)?;
+    let metrics = Metrics::default();
     let client = Client::new(ClientConfig {
         ca_file: args.ca_file,
         insecure_skip_tls_verify: args.insecure_skip_tls_verify,
+        figures: Arc::clone(&metrics.backend),
         ..ClientConfig::default()
     })?;
+    let mut beside = JoinSet::new();
+    let mut pod_events = None;
+    if args.pod_events {
+        let account = args.test_only_service_account;
+        let (events, work) = PodEvents::new(account, Arc::clone(&metrics.pod_events))?;
+        beside.spawn(work);
+        pod_events = Some(events);
+    }
+    let http = Http::bind(args.http_listen).await?;
     let store = match &args.state_dir {
         Some(directory) => {
             let limits = disk::Limits::default();
@@ -166,21 +205,31 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         ..Settings::default()
     };
     let snapshot = Snapshot::new(client, settings, store);
-    let mounter = Arc::new(Mounter::new(snapshot, hosts));
-    let ending = Arc::clone(&mounter);
+    let mounter = Arc::new(Mounter::new(snapshot, hosts).telling(pod_events));
+    let whole = Arc::clone(&mounter);
     let config = provider::Config {
         mount_deadline: args.mount_deadline,
         max_answer_bytes: args.max_call_send_msg_size,
         rewrite_authority: !args.test_only_raw_authority,
+        figures: Arc::clone(&metrics.mounts),
         ..provider::Config::new(args.endpoint)
     };
     let handler = move |request, deadline| {
         let mounter = Arc::clone(&mounter);
         async move { mounter.mount(request, deadline).await }
     };
-    let stopped = provider::serve(config, handler, stop).await;
-    ending.flush().await;
-    match stopped? {
+    let bound = provider::bind(config, handler).await?;
+    if let Some(http) = http {
+        let memory = Arc::clone(&whole);
+        beside.spawn(http.serve(Pages {
+            live: Live::new(bound.path()),
+            ready: bound.readiness(),
+            metrics: Box::new(move || metrics.text(&memory.figures())),
+        }));
+    }
+    let stopped = bound.run(stop).await;
+    whole.flush().await;
+    match stopped {
         Stopped::Asked => info!("stopped"),
         Stopped::Replaced => return Err(Error::Replaced),
     }

@@ -58,6 +58,7 @@ impl Node {
         let socket = directory.path().join("phase.sock");
         let child = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
             .args(["serve", "--phase-host", &emulator.url()])
+            .arg("--http-listen=127.0.0.1:0")
             .args(["--endpoint", &format!("unix://{}", socket.display())])
             .args(flags)
             .env_clear()

@@ -44,5 +44,5 @@ pub use failure::Failure;
 #[doc(hidden)]
 pub use filter::filtered;
 pub use grpc::{File, MountRequest, MountResponse, ObjectVersion};
-pub use server::{Bound, Config, Stopped, bind, serve};
+pub use server::{Bound, Config, Readiness, Stopped, bind, serve};
 pub use socket::BindError;

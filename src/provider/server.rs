@@ -24,6 +24,7 @@ use super::socket::{Place, Socket};
 use super::status::disciplined;
 use super::{BindError, Endpoint, Failure, MountAnswer, MountRequest};
 use crate::deadline::Deadline;
+use crate::telemetry::metrics::MountFigures;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -45,12 +46,14 @@ pub struct Config {
     pub rewrite_authority: bool,
     /// How long running mounts may take to finish once stopping has begun.
     pub drain: Duration,
+    /// Where mounts are counted.
+    pub figures: Arc<MountFigures>,
 }
 
 impl Config {
     /// The defaults, on `endpoint`: 90 s a mount, 4 MiB an answer, 512 mounts at
     /// once, 25 s to drain.
-    pub const fn new(endpoint: Endpoint) -> Self {
+    pub fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
             mount_deadline: Duration::from_secs(90),
@@ -59,6 +62,7 @@ impl Config {
             take_over: false,
             rewrite_authority: true,
             drain: Duration::from_secs(25),
+            figures: Arc::default(),
         }
     }
 }
@@ -70,6 +74,20 @@ pub enum Stopped {
     Asked,
     /// Another instance took the socket's place.
     Replaced,
+}
+
+/// Whether mounts are taken.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Readiness(watch::Receiver<Stage>);
+
+impl Readiness {
+    /// Mounts are taken: the socket is there, and stopping has not begun.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        // A sender that is gone was a server that ended in the middle.
+        self.0.has_changed().is_ok() && *self.0.borrow() == Stage::Serving
+    }
 }
 
 /// A provider that can be called: the socket is there.
@@ -125,6 +143,7 @@ where
         places: Arc::clone(&places),
         stage: watched,
         max_answer_bytes: config.max_answer_bytes,
+        figures: Arc::clone(&config.figures),
     };
     let calls = Calls::new(mounts, config.mount_deadline);
     Ok(Bound {
@@ -142,6 +161,11 @@ impl Bound {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.config.endpoint.path()
+    }
+
+    /// Says whether mounts are taken, for as long as anybody asks.
+    pub fn readiness(&self) -> Readiness {
+        Readiness(self.stage.subscribe())
     }
 
     /// Serves until `shutdown` completes or another instance takes the socket's

@@ -23,6 +23,9 @@ use super::status::is_grpc;
 use super::{Failure, MountRequest};
 use crate::cause::Cause;
 use crate::deadline::Deadline;
+use crate::telemetry::logs;
+use crate::telemetry::metrics::{MountFigures, Outcome, RunningMount};
+use crate::telemetry::request_id::RequestId;
 
 /// What fetches the secrets of one mount.
 pub(super) type Handler = Arc<dyn Fn(MountRequest, Deadline) -> Answering + Send + Sync>;
@@ -80,19 +83,30 @@ impl Calls {
         }
         let limit = Limit::new(request.headers(), self.mount_deadline);
         request.extensions_mut().insert(limit);
-        let Ok(answer) = timeout_at(limit.instant(), self.call(request)).await else {
-            return refusal(limit.passed()).into_http();
+        let call = async {
+            let Ok(answer) = timeout_at(limit.instant(), self.call(request)).await else {
+                return refusal(limit.passed()).into_http();
+            };
+            answer
         };
-        answer
+        RequestId::random().of(call).await
     }
 
     /// The two methods of the contract, by their paths in `proto/provider.proto`.
-    async fn call(self, request: Request<Incoming>) -> http::Response<tonic::body::Body> {
+    async fn call(&self, request: Request<Incoming>) -> http::Response<tonic::body::Body> {
         match request.uri().path() {
             "/v1alpha1.CSIDriverProvider/Mount" => {
+                let running = self.mounts.figures.begin();
                 let mut grpc =
                     Grpc::new(MountCodec::default()).max_decoding_message_size(MAX_REQUEST_BYTES);
-                grpc.unary(Mount(self.mounts), request).await
+                let mount = Mount {
+                    mounts: &self.mounts,
+                    running: &running,
+                };
+                let answer = grpc.unary(mount, request).await;
+                // A request that cannot be read does not come as far as the mount.
+                running.ended(Cause::InvalidClass);
+                answer
             }
             "/v1alpha1.CSIDriverProvider/Version" => {
                 let mut grpc = Grpc::new(ProstCodec::default());
@@ -104,15 +118,23 @@ impl Calls {
 }
 
 /// The method `Mount`.
-struct Mount(Arc<Mounts>);
+struct Mount<'a> {
+    mounts: &'a Mounts,
+    running: &'a RunningMount<'a>,
+}
 
-impl UnaryService<MountRequest> for Mount {
+impl<'a> UnaryService<MountRequest> for Mount<'a> {
     type Response = MountAnswer;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<MountAnswer>, Status>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<MountAnswer>, Status>> + Send + 'a>>;
 
     fn call(&mut self, request: tonic::Request<MountRequest>) -> Self::Future {
-        let mounts = Arc::clone(&self.0);
-        Box::pin(async move { mounts.mount(request).await })
+        let (mounts, running) = (self.mounts, self.running);
+        Box::pin(async move {
+            let answer = mounts.mount(request).await;
+            let outcome = answer.as_ref().err();
+            running.ended(outcome.map_or(Outcome::OK, |failure| failure.cause.into()));
+            answer.map_err(refusal)
+        })
     }
 }
 
@@ -140,26 +162,26 @@ pub(super) struct Mounts {
     pub(super) stage: watch::Receiver<Stage>,
     /// The largest answer that the driver takes.
     pub(super) max_answer_bytes: usize,
+    /// Where mounts are counted.
+    pub(super) figures: Arc<MountFigures>,
 }
 
 impl Mounts {
     async fn mount(
         &self,
         request: tonic::Request<MountRequest>,
-    ) -> Result<Response<MountAnswer>, Status> {
+    ) -> Result<Response<MountAnswer>, Failure> {
         let started = Instant::now();
         let limit = request.extensions().get::<Limit>().copied();
         let limit =
             limit.unwrap_or_else(|| Limit::new(request.metadata().as_ref(), Duration::ZERO));
-        let place = self.place().await.map_err(refusal)?;
-        let answer = self.run(request.into_inner(), limit).await;
-        let answer = answer
-            .and_then(|answer| self.check(answer))
-            .map_err(refusal)?;
+        let place = self.place().await?;
+        let answer = self.run(request.into_inner(), limit).await?;
+        let answer = self.check(answer)?;
         debug!(
             files = answer.files,
             bytes = answer.bytes.len(),
-            millis = millis(started),
+            milliseconds = logs::millis(started.elapsed()),
             "mount answered"
         );
         let mut response = Response::new(answer);
@@ -208,9 +230,9 @@ impl Mounts {
 
 fn refusal(failure: Failure) -> Status {
     if failure.cause == Cause::Internal {
-        error!(cause = ?failure.cause, message = %failure, "mount refused");
+        error!(cause = failure.cause.label(), error = %failure, "mount refused");
     } else {
-        warn!(cause = ?failure.cause, message = %failure, "mount refused");
+        warn!(cause = failure.cause.label(), error = %failure, "mount refused");
     }
     failure.into()
 }
@@ -223,10 +245,6 @@ fn stopping(what: &str) -> Failure {
 fn defect(what: &str) -> Failure {
     let text = format!("internal error: {what}: this is a defect, please report it");
     Failure::new(Cause::Internal, text)
-}
-
-fn millis(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A SecretProviderClass is bounded by etcd at about 1.5 MiB, a Secret by 1 MiB.

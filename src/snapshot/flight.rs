@@ -6,12 +6,14 @@ use tokio::time::timeout_at;
 
 use super::refusal::Refusal;
 use crate::deadline::Deadline;
+use crate::telemetry::request_id;
 
 /// What a flight brings.
 pub(super) type Landed<T> = Result<T, Refusal>;
 
 /// One piece of work that many wait for: it runs in a task of its own, so it goes
-/// on when whoever asked first goes away.
+/// on when whoever asked first goes away. What it logs and asks belongs to the call
+/// that began it.
 #[derive(Clone)]
 pub(super) struct Flight<T: Clone> {
     landed: Shared<BoxFuture<'static, Landed<T>>>,
@@ -21,7 +23,7 @@ pub(super) struct Flight<T: Clone> {
 impl<T: Clone + Send + Sync + 'static> Flight<T> {
     /// Begins at once; a panic in the work is an error for all who wait.
     pub(super) fn begin(work: impl Future<Output = Landed<T>> + Send + 'static) -> Self {
-        let work = tokio::spawn(work);
+        let work = tokio::spawn(request_id::carried(work));
         let task = work.abort_handle();
         let landed = async move {
             let landed = work.await;

@@ -218,12 +218,16 @@ impl Memory {
         (maps.entries.len(), maps.volumes.len(), maps.bytes())
     }
 
-    /// How long ago the view was confirmed that waits longest for it.
-    pub(super) fn oldest(&self) -> Option<Duration> {
+    /// How long ago the view was confirmed that waits longest for it, of credentials
+    /// that somebody mounted with within a time: others are not asked for any more.
+    pub(super) fn oldest(&self, within: Duration) -> Option<Duration> {
         let maps = lock(&self.maps);
-        let credentials = maps.credentials.values();
-        let ages = credentials.filter_map(|one| one.state().view.as_ref()?.confirmed.age());
-        ages.max()
+        let age = |one: &Arc<Credential>| {
+            let state = one.state();
+            let view = state.view.as_ref()?;
+            (state.used.elapsed() <= within).then(|| view.confirmed.age())?
+        };
+        maps.credentials.values().filter_map(age).max()
     }
 }
 

@@ -140,6 +140,10 @@ pub struct Reply {
     pub source: Source,
     /// Whether the volume had other bytes before, or none.
     pub is_news: bool,
+    /// Whether the volume was answered before.
+    pub is_old: bool,
+    /// Why Phase did not confirm it, where that is known.
+    pub stale: Option<String>,
 }
 
 /// Where an answer comes from.
@@ -185,7 +189,7 @@ pub struct Figures {
     pub volumes: usize,
     /// Bytes of answers and of what Phase sent.
     pub bytes: usize,
-    /// How long ago Phase confirmed what waits longest for it.
+    /// How long ago Phase confirmed what waits longest for it, of what is in use.
     pub oldest: Option<Duration>,
     /// Requests left in the lane that has least.
     pub budget: u32,

@@ -214,8 +214,26 @@ impl<'a, U: Upstream> Mount<'a, U> {
             bytes: self.shared.vault.open(&good.sealed),
             about: Arc::clone(&good.about),
             source,
+            is_old: before.as_ref().is_some_and(Option::is_some),
             is_news: before.flatten().is_none_or(|before| before != *version),
+            stale: (source == Source::Stale)
+                .then(|| self.why_stale(good))
+                .flatten(),
         }
+    }
+
+    /// Why what is remembered is answered, and how old it is; nothing where Phase is
+    /// only slow.
+    fn why_stale(&self, good: &Good) -> Option<String> {
+        let credential = &self.entry.credential;
+        let trouble = credential.state().trouble.clone();
+        let trouble =
+            trouble.or_else(|| Some(self.entry.state().failure.as_ref()?.trouble.clone()));
+        let trouble = trouble.or_else(|| credential.state().late.values().next().cloned());
+        let age = good.confirmed.age().map(refusal::length);
+        let age = age.as_deref().unwrap_or("unknown");
+        let refusal = trouble?.refusal;
+        Some(format!("the files stay as they are (age {age}): {refusal}"))
     }
 
     /// One line when answers become stale, and one when they are not any more.

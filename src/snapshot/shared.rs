@@ -261,7 +261,7 @@ impl<U> Shared<U> {
             entries,
             volumes,
             bytes,
-            oldest: self.memory.oldest(),
+            oldest: self.memory.oldest(self.settings.polled()),
             budget: self.gate.remaining(),
         }
     }

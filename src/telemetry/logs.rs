@@ -1,6 +1,7 @@
 //! Log lines on standard error, as text or JSON.
 
 use std::io::{IsTerminal, stderr};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
@@ -8,10 +9,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{fmt, registry};
 
+/// The target of lines that say which pod got what.
+pub const AUDIT: &str = "audit";
+
 /// How log lines are written.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
-    /// Least important lines to write: error, warn, info, debug or trace
+    /// Least important lines: error, warn, info, debug or trace; audit lines come above error
     #[arg(
         long,
         env = "PHASE_CSI_LOG_LEVEL",
@@ -62,9 +66,15 @@ pub enum LogFormat {
 /// Starts logging; to be called once.
 pub fn start(args: &LogArgs) {
     let level = LevelFilter::from(args.log_level);
+    // Who got what is written down also where only warnings are wanted.
+    let audit = match args.log_level {
+        LogLevel::Error => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    };
     // Libraries log requests and headers below this level; secrets are none of their business.
     let filter = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
+        .with_target(AUDIT, audit)
         .with_default(level.min(LevelFilter::INFO));
     let text = match args.log_format {
         Some(format) => format == LogFormat::Text,
@@ -74,9 +84,20 @@ pub fn start(args: &LogArgs) {
     let lines = if text {
         lines.with_ansi(stderr().is_terminal()).boxed()
     } else {
-        lines.json().flatten_event(true).boxed()
+        // The id of a call is `span.request_id`.
+        lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed()
     };
     registry().with(lines.with_filter(filter)).init();
+}
+
+/// A length of time as a number that JSON can hold.
+#[must_use]
+pub fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<LogLevel> for LevelFilter {

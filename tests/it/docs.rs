@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use phase_csi_provider::cause::Cause;
 use phase_csi_provider::check::Rule;
 use phase_csi_provider::class::{Attributes, Class, KNOWN_FIELDS, KNOWN_PARAMETERS};
 use phase_csi_provider::phase::allowed::AllowedHosts;
@@ -17,7 +18,8 @@ use phase_csi_provider::render::template::FILTERS;
 use serde_json::Value;
 
 use crate::objects::mistakes::OBJECTS;
-use crate::support::daemon::attributes;
+use crate::support::daemon::{Daemon, attributes};
+use crate::telemetry::dashboards::known;
 
 fn file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -95,6 +97,30 @@ fn the_readme_lists_exactly_the_flags() {
         .filter(|flag| flag != "--help" && flag != "--max-call-recv-msg-size")
         .collect();
     assert_eq!(first_column("Flags of `serve`"), flags);
+}
+
+#[tokio::test]
+async fn the_metrics_that_are_documented_are_those_that_are_served() {
+    let daemon = Daemon::start(&[]).await;
+    let (_, _, text) = daemon.page("/metrics").await;
+    let page = file("docs/telemetry.md");
+    let known = known(&text);
+    let mut served = BTreeSet::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        served.insert(name.to_owned());
+        let labels = known
+            .get(name)
+            .or_else(|| known.get(&format!("{name}_count")));
+        let labels = labels.unwrap().keys().map(|label| format!(" `{label}`"));
+        let labels = labels.collect::<Vec<_>>().join(",");
+        let row = format!("| `{name}` | {kind} |{labels} |");
+        assert!(page.contains(&row), "{row}");
+    }
+    let listed = first_column_of("docs/telemetry.md", "Metrics");
+    let outcomes = Cause::ALL.iter().map(|cause| cause.label().to_owned());
+    served.extend(outcomes.chain(["ok".to_owned(), "outcome".to_owned()]));
+    assert_eq!(listed, served);
 }
 
 #[test]

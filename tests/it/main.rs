@@ -25,5 +25,6 @@ mod replay;
 mod selection;
 mod snapshot;
 mod support;
+mod telemetry;
 mod templates;
 mod vectors;

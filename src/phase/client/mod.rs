@@ -13,6 +13,7 @@ mod failure;
 mod pool;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +33,9 @@ use super::host::Host;
 use super::retry::Retry;
 use super::wire::{SecretRow, TokensAnswer};
 use crate::deadline::Deadline;
+use crate::telemetry::logs;
+use crate::telemetry::metrics::{BackendFigures, Outcome};
+use crate::telemetry::request_id::RequestId;
 
 /// Hosts share this many groups, each with its own limit of requests.
 const GROUPS: usize = 64;
@@ -55,6 +59,8 @@ pub struct ClientConfig {
     pub requests_per_host: usize,
     /// How often and how soon a request is tried again.
     pub retry: Retry,
+    /// Where requests are counted.
+    pub figures: Arc<BackendFigures>,
 }
 
 /// Where proxies are looked up.
@@ -103,6 +109,7 @@ impl Default for ClientConfig {
             request_timeout: Duration::from_secs(30),
             requests_per_host: 8,
             retry: Retry::default(),
+            figures: Arc::default(),
         }
     }
 }
@@ -189,10 +196,18 @@ impl Client {
     ) -> Result<Vec<u8>, ClientError> {
         let begun = Instant::now();
         let outcome = self.send(question, deadline).await;
+        let took = begun.elapsed();
+        let counted = outcome
+            .as_ref()
+            .err()
+            .map_or(Outcome::OK, |error| error.cause().into());
+        self.config
+            .figures
+            .asked(question.target.endpoint, counted, took);
         debug!(
-            target = %question.target,
+            asked = %question.target,
             attempt,
-            milliseconds = begun.elapsed().as_millis(),
+            milliseconds = logs::millis(took),
             bytes = outcome.as_ref().map_or(0, Vec::len),
             error = outcome.as_ref().err().map(tracing::field::display),
             "asked Phase"
@@ -294,9 +309,14 @@ impl Question {
     }
 
     fn new(host: &Host, endpoint: Endpoint, auth: &Authorization) -> Self {
-        let mut headers = HeaderMap::with_capacity(3);
+        let mut headers = HeaderMap::with_capacity(4);
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(header::AUTHORIZATION, auth.header());
+        // Whoever keeps Phase's front end finds the call in our log by it.
+        let id = RequestId::current().map(|id| HeaderValue::try_from(id.to_string()));
+        if let Some(Ok(id)) = id {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
         Self {
             target: Target {
                 host: host.clone(),

@@ -132,6 +132,8 @@ impl Installation {
             format!("--endpoint=unix://{}", self.provider_socket().display()),
             format!("--phase-host={}", self.phase_url),
             "--mount-deadline=30s".to_owned(),
+            // Nodes share this machine's ports.
+            "--http-listen=127.0.0.1:0".to_owned(),
             format!("--test-only-poll-interval={poll_interval}ms"),
             // The suite's polls alone are more than the usual budget.
             "--request-budget=6000".to_owned(),

@@ -7,9 +7,9 @@ mod log;
 mod refusals;
 mod requests;
 mod retries;
-mod server;
+pub(crate) mod server;
 mod texts;
-mod tls;
+pub(crate) mod tls;
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// What the server does with one request.
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Sends these bytes and waits for the next request.
     Bytes(Vec<u8>),
     /// Sends these bytes and closes the connection.
@@ -28,7 +28,7 @@ pub(super) enum Reply {
 }
 
 /// A server on a port of its own; it ends when dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     scheme: &'static str,
     seen: Arc<Seen>,
@@ -44,7 +44,7 @@ struct Seen {
 
 impl Reply {
     /// A response with this status line, these header lines and this body.
-    pub(super) fn new(status: &str, headers: &str, body: &str) -> Self {
+    pub(crate) fn new(status: &str, headers: &str, body: &str) -> Self {
         let length = body.len();
         Self::Bytes(
             format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into(),
@@ -52,12 +52,12 @@ impl Reply {
     }
 
     /// Status 200 and JSON.
-    pub(super) fn json(body: &str) -> Self {
+    pub(crate) fn json(body: &str) -> Self {
         Self::new("200 OK", "content-type: application/json\r\n", body)
     }
 
     /// Phase's form of an error.
-    pub(super) fn error(status: &str, text: &str) -> Self {
+    pub(crate) fn error(status: &str, text: &str) -> Self {
         let body = format!(r#"{{"error": "{text}"}}"#);
         Self::new(status, "content-type: application/json\r\n", &body)
     }
@@ -65,13 +65,13 @@ impl Reply {
 
 impl Server {
     /// Answers the requests by the script; its last reply is for all that follow.
-    pub(super) async fn start(script: impl IntoIterator<Item = Reply>) -> Self {
+    pub(crate) async fn start(script: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self::on(listener, None, script)
     }
 
     /// The same behind TLS.
-    pub(super) async fn start_tls(
+    pub(crate) async fn start_tls(
         acceptor: TlsAcceptor,
         script: impl IntoIterator<Item = Reply>,
     ) -> Self {
@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// The same on a listener that exists already.
-    pub(super) fn on(
+    pub(crate) fn on(
         listener: TcpListener,
         acceptor: Option<TlsAcceptor>,
         script: impl IntoIterator<Item = Reply>,
@@ -102,30 +102,30 @@ impl Server {
     }
 
     /// The server's URL by address.
-    pub(super) fn host(&self) -> Host {
+    pub(crate) fn host(&self) -> Host {
         format!("{}://{}", self.scheme, self.address)
             .parse()
             .unwrap()
     }
 
     /// The server's URL by a name that leads to the loopback address.
-    pub(super) fn host_named(&self, name: &str) -> Host {
+    pub(crate) fn host_named(&self, name: &str) -> Host {
         format!("{}://{name}:{}", self.scheme, self.address.port())
             .parse()
             .unwrap()
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The heads of the requests, in order.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.seen.requests.lock().unwrap().clone()
     }
 
     /// How many connections were accepted.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
     }
 }
@@ -137,7 +137,7 @@ impl Drop for Server {
 }
 
 /// A port that refuses connections until it is listened to.
-pub(super) fn closed_port() -> (TcpSocket, Host) {
+pub(crate) fn closed_port() -> (TcpSocket, Host) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let host = format!("http://{}", socket.local_addr().unwrap())
@@ -207,7 +207,7 @@ async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Option<()
 }
 
 /// The head of the next request; none if the client has closed the connection.
-pub(super) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);

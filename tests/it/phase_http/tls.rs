@@ -25,13 +25,13 @@ use super::server::{Reply, Server};
 use super::*;
 
 /// A certificate authority that nobody knows.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::named("authority")
     }
 
@@ -47,7 +47,7 @@ impl Authority {
         }
     }
 
-    pub(super) fn write_to(&self, path: &Path) {
+    pub(crate) fn write_to(&self, path: &Path) {
         // A new file each time, as a mounted ConfigMap is replaced.
         let beside = path.with_extension("new");
         fs::write(&beside, &self.pem).unwrap();
@@ -55,7 +55,7 @@ impl Authority {
     }
 
     /// A server's side of TLS, with a certificate for `name`.
-    pub(super) fn acceptor(&self, name: &str) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, name: &str) -> TlsAcceptor {
         self.acceptor_with(&CertificateParams::new([name.to_owned()]).unwrap())
     }
 

@@ -1,7 +1,9 @@
 //! The real binary, and the driver's side of its socket.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -9,22 +11,34 @@ use phase_csi_provider::provider::grpc::csi_driver_provider_client::CsiDriverPro
 use phase_csi_provider::provider::{MountRequest, MountResponse};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
+
+use super::eventually;
 
 /// Bounds a hang; nothing that passes comes near it.
 const SAFETY: Duration = Duration::from_secs(60);
 
 /// `phase-csi-provider serve` as a process of its own, killed when dropped.
 pub struct Daemon {
-    child: Child,
+    running: Running,
     directory: TempDir,
 }
+
+/// A process, and what it has written so far.
+struct Running {
+    child: Child,
+    written: Written,
+    readers: [JoinHandle<()>; 2],
+}
+
+type Written = Arc<Mutex<Vec<u8>>>;
 
 /// All that a stopped daemon has written.
 pub struct Ended {
@@ -35,9 +49,14 @@ pub struct Ended {
 impl Daemon {
     /// Started with further flags; returns once the socket can be called.
     pub async fn start(flags: &[&str]) -> Self {
+        Self::with(flags, &[]).await
+    }
+
+    /// The same with variables in its environment.
+    pub async fn with(flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let daemon = Self {
-            child: spawn(&directory.path().join("phase.sock"), flags),
+            running: spawn(&directory.path().join("phase.sock"), flags, variables),
             directory,
         };
         let connected = async {
@@ -56,7 +75,44 @@ impl Daemon {
     }
 
     pub fn id(&self) -> u32 {
-        self.child.id().expect("it runs")
+        self.running.child.id().expect("it runs")
+    }
+
+    /// What it has written so far.
+    pub fn written(&self) -> String {
+        self.running.written()
+    }
+
+    /// Where it serves health and metrics.
+    pub async fn http(&self) -> SocketAddr {
+        let address = eventually(async || {
+            let written = self.written();
+            let (_, rest) = written.split_once("serving health and metrics")?;
+            let (line, _) = rest.split_once('\n')?;
+            let all = line.split(|c: char| !(c.is_ascii_digit() || ".:".contains(c)));
+            all.filter_map(|text| text.trim_matches(':').parse().ok())
+                .next()
+        });
+        address.await
+    }
+
+    /// A page of health and metrics: its status, its type and its text.
+    pub async fn page(&self, path: &str) -> (u16, String, String) {
+        let url = format!("http://{}{path}", self.http().await);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let page = client.get(url).timeout(SAFETY).send().await.unwrap();
+        let kind = page.headers()["content-type"].to_str().unwrap().to_owned();
+        (page.status().as_u16(), kind, page.text().await.unwrap())
+    }
+
+    /// The value of a series, as it is written in the metrics.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let (_, _, text) = self.page("/metrics").await;
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("{series} in {text}"));
+        value.parse().unwrap()
     }
 
     /// The driver's call for a pod of namespace `shop` with this token and class.
@@ -109,15 +165,20 @@ impl Daemon {
 
     /// Ended as the kernel ends a process that takes too much memory.
     pub async fn kill(mut self) {
-        self.child.kill().await.unwrap();
+        self.running.child.kill().await.unwrap();
+    }
+
+    /// Asked to stop as the kubelet asks a container.
+    pub fn terminate(&self) {
+        let id = i32::try_from(self.id()).unwrap();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     }
 
     /// Stopped as the kubelet stops a container; what it wrote.
     pub async fn stop(mut self) -> Ended {
-        let id = i32::try_from(self.id()).unwrap();
-        let id = rustix::process::Pid::from_raw(id).unwrap();
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-        let ended = ended(&mut self.child).await;
+        self.terminate();
+        let ended = self.running.ended().await;
         assert!(!self.socket().exists(), "a clean stop removes the socket");
         ended
     }
@@ -125,39 +186,71 @@ impl Daemon {
 
 /// Runs the binary on a socket until it ends by itself.
 pub async fn run(socket: &Path, flags: &[&str]) -> Ended {
-    ended(&mut spawn(socket, flags)).await
+    run_with(socket, flags, &[]).await
 }
 
-fn spawn(socket: &Path, flags: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
-        .args(["serve", "--log-level", "trace"])
+/// The same with variables in its environment.
+pub async fn run_with(socket: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Ended {
+    spawn(socket, flags, variables).ended().await
+}
+
+fn spawn(socket: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Running {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
+        .arg("serve")
         .args(["--endpoint", &format!("unix://{}", socket.display())])
         .args(flags)
         .env_clear()
+        // By variable, so that a test may say otherwise by flag.
+        .env("PHASE_CSI_LOG_LEVEL", "trace")
+        .env("PHASE_CSI_HTTP_LISTEN", "127.0.0.1:0")
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .unwrap()
+        .unwrap();
+    let written = Written::default();
+    let readers = [
+        read(child.stdout.take().unwrap(), &written),
+        read(child.stderr.take().unwrap(), &written),
+    ];
+    Running {
+        child,
+        written,
+        readers,
+    }
 }
 
-async fn ended(child: &mut Child) -> Ended {
-    let (mut out, mut error) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    let mut output = String::new();
-    let mut written = String::new();
-    let whole = async {
-        let both = tokio::join!(
-            out.read_to_string(&mut output),
-            error.read_to_string(&mut written)
-        );
-        both.0.unwrap();
-        both.1.unwrap();
-        child.wait().await.unwrap()
-    };
-    let status = timeout(SAFETY, whole).await.expect("it ends");
-    output.push_str(&written);
-    Ended { status, output }
+/// Reads to the end.
+fn read(mut from: impl AsyncRead + Send + Unpin + 'static, written: &Written) -> JoinHandle<()> {
+    let written = Arc::clone(written);
+    tokio::spawn(async move {
+        let mut piece = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut piece).await {
+            written.lock().unwrap().extend_from_slice(&piece[..length]);
+        }
+    })
+}
+
+impl Running {
+    fn written(&self) -> String {
+        String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
+    }
+
+    async fn ended(&mut self) -> Ended {
+        let whole = async {
+            for reader in &mut self.readers {
+                reader.await.unwrap();
+            }
+            self.child.wait().await.unwrap()
+        };
+        let status = timeout(SAFETY, whole).await.expect("it ends");
+        Ended {
+            status,
+            output: self.written(),
+        }
+    }
 }
 
 /// The driver's attributes for a pod of namespace `shop`.
