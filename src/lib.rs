@@ -23,6 +23,7 @@ pub mod mistakes;
 pub mod mount;
 pub mod phase;
 pub mod preview;
+pub mod probe;
 pub mod provider;
 pub mod render;
 pub mod serve;

@@ -9,6 +9,7 @@ use phase_csi_provider::check::{self, CheckArgs, Outcome};
 use phase_csi_provider::core_dumps;
 use phase_csi_provider::manual;
 use phase_csi_provider::preview::{self, RenderArgs};
+use phase_csi_provider::probe::{self, ProbeArgs};
 use phase_csi_provider::serve::{self, ServeArgs};
 use phase_csi_provider::telemetry::logs::{self, LogArgs, LogFormat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,6 +43,8 @@ enum Command {
     Check(CheckArgs),
     /// Show what a pod would get of a class, or write it into a directory
     Render(RenderArgs),
+    /// Ask the provider on a socket who it is
+    Probe(ProbeArgs),
     /// Print the completions of a shell
     #[command(after_help = COMPLETIONS)]
     Completions {
@@ -62,6 +65,7 @@ enum Page {
     Check,
     Completions,
     Man,
+    Probe,
     Render,
     Serve,
 }
@@ -72,6 +76,7 @@ async fn main() -> ExitCode {
         Command::Serve { serve, logs } => served(serve, &logs).await,
         Command::Check(args) => checked(args).await,
         Command::Render(args) => rendered(args).await,
+        Command::Probe(args) => probed(args).await,
         Command::Completions { shell } => {
             written(manual::completions(Cli::command(), shell, &mut stdout()))
         }
@@ -98,6 +103,16 @@ async fn served(args: ServeArgs, logs: &LogArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn probed(args: ProbeArgs) -> ExitCode {
+    match probe::run(args).await {
+        Ok(line) => written(writeln!(stdout(), "{line}")),
+        Err(dead) => {
+            complain(&dead);
             ExitCode::FAILURE
         }
     }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
 
 use crate::class::{Attributes, AttributesError, Class, ClassError};
-use crate::credential::{self, CredentialError};
+use crate::credential::{self, CredentialError, NodeToken};
 use crate::deadline::Deadline;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::Client;
@@ -29,6 +29,7 @@ pub struct Mounter<U = Client> {
     snapshot: Snapshot<U>,
     hosts: AllowedHosts,
     pod_events: Option<PodEvents>,
+    node_token: Option<NodeToken>,
 }
 
 impl<U: Upstream> Mounter<U> {
@@ -39,7 +40,14 @@ impl<U: Upstream> Mounter<U> {
             snapshot,
             hosts,
             pod_events: None,
+            node_token: None,
         }
+    }
+
+    /// Lends the node's own token to pods that name none, where it may.
+    #[must_use]
+    pub fn lending(self, node_token: Option<NodeToken>) -> Self {
+        Self { node_token, ..self }
     }
 
     /// Tells pods when their volumes cannot be brought up to date.
@@ -110,13 +118,22 @@ impl<U: Upstream> Mounter<U> {
 
     /// Whoever made mistakes in both is told of those in the class.
     fn token(&self, secrets: &SecretString, attributes: &Attributes) -> Result<Token, Failure> {
-        credential::token(secrets, &attributes.pod().namespace).map_err(|error| match Class::parse(
-            attributes,
-            &self.hosts,
-        ) {
+        let namespace = &attributes.pod().namespace;
+        let found = match credential::token(secrets, namespace) {
+            Err(absent @ CredentialError::Absent { .. }) => self.lent(namespace, absent),
+            found => found,
+        };
+        found.map_err(|error| match Class::parse(attributes, &self.hosts) {
             Ok(_) => error.into(),
             Err(error) => error.into(),
         })
+    }
+
+    /// The node's own token, for a pod that has none.
+    fn lent(&self, namespace: &str, absent: CredentialError) -> Result<Token, CredentialError> {
+        let token = self.node_token.as_ref();
+        let token = token.map_or(Ok(None), |token| token.of(namespace))?;
+        token.ok_or(absent)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use prost::Message;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::provider::grpc::{VersionRequest, VersionResponse};
 
@@ -26,6 +27,7 @@ pub struct Live {
     /// What was found last. Who asks holds it, so that there is one question at a time
     /// and the others hear what it brought.
     found: Arc<Mutex<Option<Found>>>,
+    stands_by: Arc<AtomicBool>,
 }
 
 /// What was found, and when.
@@ -61,6 +63,22 @@ impl Live {
         Self {
             path: path.into(),
             found: Arc::default(),
+            stands_by: Arc::default(),
+        }
+    }
+
+    /// From now on another instance answers there, and this one lives as long as that
+    /// one does. Ends when it does no more, for some seconds: it may be starting again.
+    pub async fn stand_by(&self) -> Dead {
+        self.stands_by.store(true, Ordering::Relaxed);
+        let mut missed = 0;
+        loop {
+            sleep(WATCH).await;
+            match version_at(&self.path).await {
+                Ok(_) => missed = 0,
+                Err(dead) if missed >= MISSED => return dead,
+                Err(_) => missed += 1,
+            }
         }
     }
 
@@ -69,6 +87,9 @@ impl Live {
     /// # Errors
     /// [`Dead`]: why not.
     pub async fn check(&self) -> Result<(), Dead> {
+        if self.stands_by.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         // Across an await on purpose: whoever comes meanwhile needs no question of its own.
         let mut found = self.found.lock().await;
         if let Some(last) = &*found
@@ -88,6 +109,21 @@ impl Live {
     }
 }
 
+/// Who answers at this path: the program and its version.
+///
+/// # Errors
+/// [`Dead`]: nobody does, or nobody of ours.
+pub async fn version_at(path: &Path) -> Result<VersionResponse, Dead> {
+    let asked = async {
+        let stream = UnixStream::connect(path).await;
+        let stream = stream.map_err(|error| unconnected(path, &error))?;
+        ours(path, stream).await
+    };
+    timeout(WITHIN, asked)
+        .await
+        .unwrap_or_else(|_| Err(Dead::Silent(path.into())))
+}
+
 async fn ask(path: &Path) -> Result<(), Dead> {
     let stream = UnixStream::connect(path)
         .await
@@ -97,8 +133,12 @@ async fn ask(path: &Path) -> Result<(), Dead> {
     if listens.is_some_and(|pid| u32::try_from(pid) != Ok(std::process::id())) {
         return Err(Dead::Foreign(path.into()));
     }
+    ours(path, stream).await.map(drop)
+}
+
+async fn ours(path: &Path, stream: UnixStream) -> Result<VersionResponse, Dead> {
     match version(stream).await {
-        Some(version) if version.runtime_name == env!("CARGO_PKG_NAME") => Ok(()),
+        Some(version) if version.runtime_name == env!("CARGO_PKG_NAME") => Ok(version),
         _ => Err(Dead::Wrong(path.into())),
     }
 }
@@ -153,6 +193,9 @@ fn question() -> Option<Request<Full<Bytes>>> {
 const WITHIN: Duration = Duration::from_secs(2);
 /// For so long what was found counts for all who ask.
 const MOMENT: Duration = Duration::from_millis(200);
+/// How often who stands by looks for the other instance, and how often it may miss it.
+const WATCH: Duration = Duration::from_secs(1);
+const MISSED: usize = 5;
 const MAX_ANSWER: usize = 4 * 1024;
 
 #[cfg(test)]

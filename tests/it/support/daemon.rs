@@ -28,7 +28,7 @@ const SAFETY: Duration = Duration::from_secs(60);
 /// `phase-csi-provider serve` as a process of its own, killed when dropped.
 pub struct Daemon {
     running: Running,
-    directory: TempDir,
+    directory: Arc<TempDir>,
 }
 
 /// A process, and what it has written so far.
@@ -54,11 +54,8 @@ impl Daemon {
 
     /// The same with variables in its environment.
     pub async fn with(flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let daemon = Self {
-            running: spawn(&directory.path().join("phase.sock"), flags, variables),
-            directory,
-        };
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let daemon = Self::spawned(directory, flags, variables);
         let connected = async {
             while UnixStream::connect(daemon.socket()).await.is_err() {
                 sleep(Duration::from_millis(5)).await;
@@ -67,6 +64,20 @@ impl Daemon {
         timeout(SAFETY, connected)
             .await
             .expect("the socket is served");
+        daemon
+    }
+
+    fn spawned(directory: Arc<TempDir>, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self {
+            running: spawn(&directory.path().join("phase.sock"), flags, variables),
+            directory,
+        }
+    }
+
+    /// Another one on the same socket; returns once it says that it serves.
+    pub async fn successor(&self, flags: &[&str]) -> Self {
+        let daemon = Self::spawned(Arc::clone(&self.directory), flags, &[]);
+        eventually(async || daemon.written().contains("\"serving\"").then_some(())).await;
         daemon
     }
 
@@ -173,6 +184,11 @@ impl Daemon {
         let id = i32::try_from(self.id()).unwrap();
         let id = rustix::process::Pid::from_raw(id).unwrap();
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// What it wrote until it ended by itself.
+    pub async fn ended(mut self) -> Ended {
+        self.running.ended().await
     }
 
     /// Stopped as the kubelet stops a container; what it wrote.

@@ -1,25 +1,15 @@
-//! `serve`: the daemon that a node runs.
+//! The flags of `serve`.
 
-use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::task::JoinSet;
-use tracing::{info, warn};
 
 use crate::duration;
-use crate::mount::Mounter;
-use crate::phase::allowed::AllowedHosts;
-use crate::phase::client::{CaFileError, Client, ClientConfig};
-use crate::phase::host::{DEFAULT_HOST, Host, HostError};
-use crate::provider::{self, BindError, Endpoint, Stopped};
-use crate::snapshot::{Settings, Snapshot, disk};
-use crate::telemetry::events::{AccountError, PodEvents};
-use crate::telemetry::http::{Http, HttpListen, ListenError, Pages};
-use crate::telemetry::live::Live;
-use crate::telemetry::metrics::Metrics;
+use crate::phase::host::{DEFAULT_HOST, Host};
+use crate::provider::Endpoint;
+use crate::telemetry::events::PodEvents;
+use crate::telemetry::http::HttpListen;
 
 const EXAMPLE: &str = "\
 Each flag also by environment variable: PHASE_CSI_ and its name in capitals.
@@ -124,6 +114,31 @@ pub struct ServeArgs {
     )]
     pub max_call_send_msg_size: usize,
 
+    /// File with a token of the node's own, for pods that name none
+    #[arg(
+        long,
+        env = "PHASE_CSI_DEFAULT_TOKEN_FILE",
+        hide_env = true,
+        value_name = "FILE",
+        requires = "default_token_namespaces"
+    )]
+    pub default_token_file: Option<PathBuf>,
+
+    /// Namespaces whose pods may use it, with commas between them
+    #[arg(
+        long,
+        env = "PHASE_CSI_DEFAULT_TOKEN_NAMESPACES",
+        hide_env = true,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        requires = "default_token_file"
+    )]
+    pub default_token_namespaces: Vec<String>,
+
+    /// Take the place of a live instance on the socket, as a rolling update does
+    #[arg(long, env = "PHASE_CSI_TAKE_OVER", hide_env = true)]
+    pub take_over: bool,
+
     /// Tell a pod by an event when its files cannot be brought up to date
     #[arg(long, env = "PHASE_CSI_POD_EVENTS", hide_env = true)]
     pub pod_events: bool,
@@ -139,101 +154,6 @@ pub struct ServeArgs {
     /// Leave `:authority` as the driver sent it: drivers before 1.6 then fail. For tests only
     #[arg(long, env = "PHASE_CSI_TEST_ONLY_RAW_AUTHORITY", hide = true)]
     pub test_only_raw_authority: bool,
-}
-
-/// Why the daemon could not start or go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// `--ca-file` or another flag of the client is wrong.
-    #[error(transparent)]
-    Client(#[from] CaFileError),
-    /// `--allowed-host` is wrong.
-    #[error("--allowed-host: {0}")]
-    Host(#[from] HostError),
-    /// The socket cannot be had.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// There is no service account for `--pod-events`.
-    #[error(transparent)]
-    Account(#[from] AccountError),
-    /// The address of health and metrics cannot be had.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// Another instance serves in our place.
-    #[error("another instance took the socket's place: this one ends")]
-    Replaced,
-}
-
-/// Serves until `stop` is ready, then lets running mounts finish.
-///
-/// # Errors
-/// [`Error`], before the socket exists or when it can no longer be served.
-pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-    if args.insecure_skip_tls_verify {
-        warn!("--insecure-skip-tls-verify: whoever is on the way to Phase can read tokens");
-    }
-    let hosts = AllowedHosts::new(args.phase_host, &args.allowed_host)?;
-    let metrics = Metrics::default();
-    let client = Client::new(ClientConfig {
-        ca_file: args.ca_file,
-        insecure_skip_tls_verify: args.insecure_skip_tls_verify,
-        figures: Arc::clone(&metrics.backend),
-        ..ClientConfig::default()
-    })?;
-    let mut beside = JoinSet::new();
-    let mut pod_events = None;
-    if args.pod_events {
-        let account = args.test_only_service_account;
-        let (events, work) = PodEvents::new(account, Arc::clone(&metrics.pod_events))?;
-        beside.spawn(work);
-        pod_events = Some(events);
-    }
-    let http = Http::bind(args.http_listen).await?;
-    let store = match &args.state_dir {
-        Some(directory) => {
-            let limits = disk::Limits::default();
-            Some(disk::Store::open(directory.clone(), limits, disk::Clock::system()).await)
-        }
-        None => None,
-    };
-    let settings = Settings {
-        poll_interval: args.test_only_poll_interval.unwrap_or(args.poll_interval),
-        max_stale: args.max_stale,
-        request_budget: args.request_budget,
-        flight: args.mount_deadline,
-        ..Settings::default()
-    };
-    let snapshot = Snapshot::new(client, settings, store);
-    let mounter = Arc::new(Mounter::new(snapshot, hosts).telling(pod_events));
-    let whole = Arc::clone(&mounter);
-    let config = provider::Config {
-        mount_deadline: args.mount_deadline,
-        max_answer_bytes: args.max_call_send_msg_size,
-        rewrite_authority: !args.test_only_raw_authority,
-        figures: Arc::clone(&metrics.mounts),
-        ..provider::Config::new(args.endpoint)
-    };
-    let handler = move |request, deadline| {
-        let mounter = Arc::clone(&mounter);
-        async move { mounter.mount(request, deadline).await }
-    };
-    let bound = provider::bind(config, handler).await?;
-    if let Some(http) = http {
-        let memory = Arc::clone(&whole);
-        beside.spawn(http.serve(Pages {
-            live: Live::new(bound.path()),
-            ready: bound.readiness(),
-            metrics: Box::new(move || metrics.text(&memory.figures())),
-        }));
-    }
-    let stopped = bound.run(stop).await;
-    whole.flush().await;
-    match stopped {
-        Stopped::Asked => info!("stopped"),
-        Stopped::Replaced => return Err(Error::Replaced),
-    }
-    Ok(())
 }
 
 /// Phase limits requests by address, and a cluster may share one.
