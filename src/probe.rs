@@ -12,7 +12,7 @@ Example: phase-csi-provider probe --endpoint unix:///provider/phase.sock";
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLE)]
 pub struct ProbeArgs {
-    /// Socket to ask
+    /// Socket
     #[arg(
         long,
         env = "PHASE_CSI_ENDPOINT",

@@ -129,7 +129,7 @@ pub struct ServeArgs {
         long,
         env = "PHASE_CSI_DEFAULT_TOKEN_NAMESPACES",
         hide_env = true,
-        value_name = "NAMES",
+        value_name = "NS",
         value_delimiter = ',',
         requires = "default_token_file"
     )]

@@ -177,6 +177,9 @@ fn every_example_is_fine() {
     let mut arguments = vec!["check".to_owned(), "-o".to_owned(), "json".to_owned()];
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue; // of the pages in docs/, whose own tests check them
+        }
         arguments.extend(["-f".to_owned(), path.to_str().unwrap().to_owned()]);
     }
     assert!(arguments.len() > 5);
