@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use kube::Client;
-use phase_csi_cluster::{Line, PATIENCE, Programs, eventually, http};
+use phase_csi_cluster::{PATIENCE, Programs, eventually, http};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -22,11 +22,6 @@ pub(crate) const DRIVER: &str = "secrets-store-csi-driver";
 /// A client of this node's API server; each test has its own runtime, hence its own client.
 pub(crate) async fn client() -> Client {
     Programs::from_environment().client().await
-}
-
-/// Which line the driver belongs to.
-pub(crate) fn line() -> Line {
-    Programs::from_environment().line
 }
 
 /// Runs `kubectl` and gives what it prints.

@@ -86,7 +86,7 @@ async fn the_providers_account_may_do_nothing_at_the_api_server() {
         assert!(
             said.is_err(),
             "{verb} {what}: {:?}",
-            said.map(|text| String::from_utf8(text))
+            said.map(String::from_utf8)
         );
     }
     let mounted = kubectl([

@@ -137,3 +137,58 @@ async fn a_release_installed_before_the_driver_serves_it_when_it_comes() {
     let versions = pod.versions(CLASS).await;
     assert_eq!(versions.len(), 1);
 }
+
+#[tokio::test]
+async fn pods_are_told_of_failed_rotations_where_the_chart_says_so() {
+    upgrade(&["--set", "podEvents.enabled=true"]).await;
+    let account = format!("system:serviceaccount:{SYSTEM}:{PROVIDER}");
+    let may = async |verb: &str, what: &str| {
+        try_kubectl([
+            "auth",
+            "can-i",
+            verb,
+            what,
+            "--as",
+            &account,
+            "--all-namespaces",
+        ])
+        .await
+        .is_ok()
+    };
+    assert!(may("create", "events").await);
+    for (verb, what) in [
+        ("get", "events"),
+        ("list", "secrets"),
+        ("create", "serviceaccounts/token"),
+        ("get", "pods"),
+    ] {
+        assert!(!may(verb, what).await, "{verb} {what}");
+    }
+    let team = Team::new("told", &[("KEY", "canary-told"), ("OTHER", "canary-other")]).await;
+    team.class(
+        CLASS,
+        json!({"objects": "- {secretKey: KEY}\n- {secretKey: OTHER}\n"}),
+        json!([]),
+    )
+    .await;
+    let pod = team.pod("web").await;
+    pod.ready().await;
+    team.phase.delete(&team.folder(), "KEY").await;
+    let event = pod.event_of("PhaseRotationFailed").await;
+    assert!(
+        event.contains("KEY") && !event.contains("canary"),
+        "{event}"
+    );
+    assert_eq!(
+        pod.text("/secrets/KEY").await,
+        "canary-told",
+        "the files stay"
+    );
+    team.set("KEY", "canary-told-anew").await;
+    pod.event_of("PhaseRotationRecovered").await;
+    upgrade(&[]).await;
+    assert!(
+        !may("create", "events").await,
+        "the right goes with the value"
+    );
+}

@@ -1,6 +1,10 @@
 //! The product as a cluster's users meet it: on a node with kubelet and
 //! containerd, installed by its chart. Start it with `tests/cluster/node/run`.
 #![allow(clippy::unwrap_used, reason = "a test may stop at any surprise")]
+#![allow(
+    clippy::print_stdout,
+    reason = "disturbances and numbers print their tables"
+)]
 
 mod cluster;
 mod crowd;

@@ -36,16 +36,6 @@ impl<'a> Pod<'a> {
         self
     }
 
-    /// Waits until its containers have ended with success.
-    pub(crate) async fn succeeded(&self) {
-        eventually("the pod's success", async || {
-            let phase = self.object().await?.status?.phase?;
-            assert_ne!(phase, "Failed", "{}", self.name);
-            (phase == "Succeeded").then_some(())
-        })
-        .await;
-    }
-
     /// Whether a condition of it is true.
     pub(crate) async fn is(&self, condition: &str) -> bool {
         let object = self.object().await;
@@ -121,6 +111,16 @@ impl<'a> Pod<'a> {
             )
         };
         list.into_iter().map(pair).collect()
+    }
+
+    /// Waits for an event with this reason; its message.
+    pub(crate) async fn event_of(&self, reason: &str) -> String {
+        eventually(reason, async || {
+            let events = self.events().await;
+            let found = events.into_iter().find(|(found, _)| found == reason);
+            found.map(|(_, message)| message)
+        })
+        .await
     }
 
     /// Waits for an event that has this text in it; the whole message.
