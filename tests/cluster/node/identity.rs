@@ -57,7 +57,7 @@ async fn a_pod_that_names_no_secret_is_told_how_to() {
         &json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec}),
     )
     .await;
-    let pod = crate::pod::Pod::named(&team, "web").await;
+    let pod = crate::pod::Pod::named(&team, "web");
     pod.event("nodePublishSecretRef").await;
 }
 

@@ -102,15 +102,18 @@ async fn an_uninstalled_release_leaves_nothing_and_running_pods_their_files() {
     })
     .await;
     assert!(!Path::new(SOCKET).exists(), "the socket is removed");
-    let left = kubectl([
-        "get",
-        "all,serviceaccounts,configmaps,clusterroles,clusterrolebindings,networkpolicies",
-        "--all-namespaces",
-        "--selector=app.kubernetes.io/name=phase-csi-provider",
-        "--output=name",
-    ])
+    eventually("the end of all that the chart made", async || {
+        let left = kubectl([
+            "get",
+            "all,serviceaccounts,configmaps,clusterroles,clusterrolebindings,networkpolicies",
+            "--all-namespaces",
+            "--selector=app.kubernetes.io/name=phase-csi-provider",
+            "--output=name",
+        ])
+        .await;
+        left.is_empty().then_some(())
+    })
     .await;
-    assert_eq!(left, "");
     assert_eq!(pod.text("/secrets/KEY").await, "canary-uninstalled");
     let late = team.pod("late").await;
     late.event("provider not found").await;

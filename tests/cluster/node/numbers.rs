@@ -45,7 +45,7 @@ async fn start(team: &Team, name: &str, classes: &[&str]) -> Duration {
     // Both kinds alike: through `kubectl`, and looked at every 10 ms.
     let begun = Instant::now();
     team.apply(&manifest).await;
-    let pod = crate::pod::Pod::named(team, name).await;
+    let pod = crate::pod::Pod::named(team, name);
     while !pod.is("Ready").await {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

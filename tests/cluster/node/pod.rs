@@ -14,7 +14,7 @@ pub(crate) struct Pod<'a> {
 
 impl<'a> Pod<'a> {
     /// A pod that exists.
-    pub(crate) async fn named(team: &'a Team, name: &str) -> Self {
+    pub(crate) fn named(team: &'a Team, name: &str) -> Self {
         Self {
             name: name.to_owned(),
             team,

@@ -81,7 +81,7 @@ async fn a_sidecar_without_rights_serves_the_sync_controller_with_the_nodes_toke
     let parameters = json!({"phaseApp": "shop", "phaseAppEnvPath": team.folder()});
     team.apply(&controller(&team.name, &team.name, &parameters))
         .await;
-    let pod = crate::pod::Pod::named(&team, "secrets-store-sync-controller").await;
+    let pod = crate::pod::Pod::named(&team, "secrets-store-sync-controller");
     pod.ready().await;
     let out = Path::new("/var/lib/kubelet/pods")
         .join(pod.uid().await)
@@ -91,6 +91,7 @@ async fn a_sidecar_without_rights_serves_the_sync_controller_with_the_nodes_toke
     })
     .await;
     assert_eq!(bytes, b"canary-sidecar");
+    pod.delete().await; // others look for the one provider of the node
 }
 
 #[tokio::test]
@@ -113,4 +114,7 @@ async fn a_namespace_that_is_not_listed_gets_nothing_of_the_nodes_token() {
     })
     .await;
     assert!(said.contains("nodePublishSecretRef"), "{said}");
+    crate::pod::Pod::named(&team, "secrets-store-sync-controller")
+        .delete()
+        .await;
 }

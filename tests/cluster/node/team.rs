@@ -100,7 +100,7 @@ impl Team {
             "spec": pod_spec(classes, container),
         });
         self.apply(&manifest).await;
-        Pod::named(self, name).await
+        Pod::named(self, name)
     }
 
     /// Applies a manifest in the team's namespace.
