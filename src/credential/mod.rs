@@ -1,5 +1,6 @@
 //! Whose Phase token a mount uses: one file per way. This room knows no
-//! secrets of Phase, and a credential that is not the pod's own is never used.
+//! secrets of Phase. A credential that is not the pod's own is used only where the
+//! administrator lends the node's to its namespace, and never in a named one's place.
 
 mod node;
 mod own;

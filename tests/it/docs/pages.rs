@@ -168,15 +168,13 @@ fn every_yaml_block_is_of_a_known_kind_and_shows_its_file() {
 /// Values of our chart are values that it has.
 #[test]
 fn values_of_the_chart_are_its_own() {
-    let chart = root().join("daemonset/chart/values.yaml");
-    let known: Option<Value> = std::fs::read_to_string(chart)
-        .ok()
-        .map(|text| serde_saphyr::from_str(&text).unwrap());
+    let known = super::file("daemonset/chart/values.yaml");
+    let known: Value = serde_saphyr::from_str(&known).unwrap();
     for block in pages().iter().flat_map(yaml_blocks) {
         if let Yaml::Values { chart, values } = yaml(&block) {
             assert!(values.is_object(), "{}", block.place);
-            if let Some(known) = known.as_ref().filter(|_| chart == "phase-csi-provider") {
-                are_known(&values, known, &block.place);
+            if chart == "phase-csi-provider" {
+                are_known(&values, &known, &block.place);
             }
         }
     }
@@ -205,11 +203,8 @@ fn the_sync_controllers_page_shows_its_files() {
     }
 }
 
-/// Folders and files that pages may name although a later change brings them.
-const LATER: [&str; 2] = ["daemonset/chart", "daemonset/install.yaml"];
-
 fn exists(path: &str) -> bool {
-    root().join(path).exists() || LATER.contains(&path)
+    root().join(path).exists()
 }
 
 #[test]
