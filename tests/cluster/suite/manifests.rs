@@ -37,16 +37,7 @@ fn commands() -> Vec<String> {
 
 #[test]
 fn the_readmes_commands_are_accepted() {
-    // No controller runs here that would make it; the other line's pass may have.
-    let account = Command::new(programs().join("kubectl"))
-        .args(["create", "serviceaccount", "default"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&account.stderr);
-    assert!(
-        account.status.success() || said.contains("AlreadyExists"),
-        "{said}"
-    );
+    make("serviceaccount/default");
     let token = token_file();
     let commands = commands();
     assert_eq!(commands.len(), 3, "{commands:?}");
@@ -82,9 +73,77 @@ fn every_example_of_a_class_is_accepted() {
     assert!(classes >= 5, "{classes}");
 }
 
+#[test]
+fn every_manifest_of_the_pages_is_accepted() {
+    for name in ["serviceaccount/default", "namespace/argocd"] {
+        make(name);
+    }
+    let mut accepted = 0;
+    for (place, manifests) in manifests_of_pages().into_iter().chain(recipes()) {
+        // Of kinds that other projects bring.
+        if ["SecretSync", "Kustomization"]
+            .iter()
+            .any(|kind| manifests.contains(&format!("kind: {kind}\n")))
+        {
+            continue;
+        }
+        let file = folder().join("manifests.yaml");
+        std::fs::write(&file, &manifests).unwrap();
+        let said = kubectl(&["apply", "--dry-run=server", "-f", file.to_str().unwrap()]);
+        assert!(said.contains("(server dry run)"), "{place}: {said}");
+        accepted += said.lines().count();
+    }
+    assert!(accepted >= 40, "{accepted}");
+}
+
+/// The YAML blocks of `docs/` that are manifests, with their places.
+fn manifests_of_pages() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root().join("docs")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let blocks = text.split("\n```yaml\n").skip(1);
+        let blocks = blocks.filter_map(|rest| Some(rest.split_once("\n```")?.0));
+        let manifests = blocks.filter(|block| block.lines().any(|line| line.starts_with("kind: ")));
+        found.extend(manifests.map(|block| (file.display().to_string(), format!("{block}\n"))));
+    }
+    found
+}
+
+/// The examples in folders of their own.
+fn recipes() -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(root().join("daemonset/examples/recipes")).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path());
+    let read = |file: PathBuf| {
+        let text = std::fs::read_to_string(&file).unwrap();
+        (file.display().to_string(), text)
+    };
+    files.map(read).collect()
+}
+
+/// Makes an object that no controller makes here; the other line's pass may have.
+fn make(name: &str) {
+    let (kind, name) = name.split_once('/').unwrap();
+    let made = Command::new(programs().join("kubectl"))
+        .args(["create", kind, name])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(
+        made.status.success() || said.contains("already exists"),
+        "{said}"
+    );
+}
+
 fn token_file() -> PathBuf {
-    let folder = PathBuf::from(std::env::var_os("SUITE_DIR").expect("run by tests/cluster/run"));
-    let file = folder.join("token.txt");
+    let file = folder().join("token.txt");
     std::fs::write(&file, "not a token").unwrap();
     file
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(std::env::var_os("SUITE_DIR").expect("run by tests/cluster/run"))
 }
