@@ -34,6 +34,8 @@ pub(super) enum Need {
     Fresh,
     /// New enough to fetch under it.
     Recent,
+    /// No older than this.
+    Since(Instant),
 }
 
 /// The newest view, asked for if it is not as new as is needed.
@@ -45,6 +47,7 @@ pub(super) async fn view<U: Upstream>(
     let most = match need {
         Need::Fresh => shared.settings.fresh(),
         Need::Recent => RECENT / 2,
+        Need::Since(begun) => begun.elapsed(),
     };
     let flight = {
         let mut state = credential.state();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::asking::{self, Need, Which};
@@ -62,9 +63,17 @@ pub(super) fn recalling<U: Upstream>(
 async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Landed<Arc<Good>> {
     let credential = &entry.credential;
     let (mut need, mut newer_than) = demands(shared, entry);
+    let begun = Instant::now();
+    // Why nothing could be made of what Phase said a while ago.
+    let mut missed: Option<(Arc<View>, Refusal)> = None;
     for round in 1..=ROUNDS {
         let losses = credential.state().losses;
-        let view = asking::view(shared, credential, need).await?;
+        let view = match (asking::view(shared, credential, need).await, missed.take()) {
+            (Err(refusal), Some((view, why))) if refusal.meaning() == Meaning::Unreachable => {
+                return Err(settled(shared, entry, &view, why));
+            }
+            (view, _) => view?,
+        };
         if let Some(good) = entry.renewed(&view) {
             shared.persist(credential);
             return Ok(good);
@@ -90,11 +99,25 @@ async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Lande
                 (need, newer_than) = (Need::Recent, shared.settings.hold / 4);
                 continue;
             }
-            Err(error) => return Err(failed(shared, entry, &view, error)),
+            Err(error) => {
+                if may_pass(&error) || !may_be_there_now(need, &view, begun) {
+                    return Err(failed(shared, entry, &view, error));
+                }
+                (need, missed) = (Need::Since(begun), Some((view, error.into())));
+                continue;
+            }
         };
         let used = source.used.into_inner().unwrap_or_default();
-        let made = (entry.recipe.make)(answer).await;
-        let made = made.map_err(|refusal| settled(shared, entry, &view, refusal))?;
+        let made = match (entry.recipe.make)(answer).await {
+            Ok(made) => made,
+            Err(refusal) => {
+                if !may_be_there_now(need, &view, begun) {
+                    return Err(settled(shared, entry, &view, refusal));
+                }
+                (need, missed) = (Need::Since(begun), Some((view, refusal)));
+                continue;
+            }
+        };
         let Some(good) = keep(shared, entry, &view, &used, &made, losses) else {
             need = Need::Recent;
             continue;
@@ -103,6 +126,13 @@ async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Lande
         return Ok(good);
     }
     Err(Error::Moved.into())
+}
+
+/// Whether a class that asks for what is not there may ask for what came since: a
+/// secret and the pod that mounts it are often made together.
+fn may_be_there_now(need: Need, view: &View, begun: Instant) -> bool {
+    let age = view.confirmed.age();
+    need == Need::Fresh && age.is_none_or(|age| age > begun.elapsed())
 }
 
 /// How new everything must be: whoever tries again after a failure wants to know
@@ -189,7 +219,7 @@ fn keep<U>(
 /// What a failure to open leaves behind: one of Phase's answers may pass, one of
 /// what it says stays as long as that.
 fn failed<U>(shared: &Shared<U>, entry: &Entry, view: &View, error: Error) -> Refusal {
-    let may_pass = matches!(error, Error::Client(_) | Error::Moved | Error::Told { .. });
+    let may_pass = may_pass(&error);
     let refusal = Refusal::from(error);
     if may_pass {
         if refusal.meaning() == Meaning::Final {
@@ -198,6 +228,11 @@ fn failed<U>(shared: &Shared<U>, entry: &Entry, view: &View, error: Error) -> Re
         return refusal;
     }
     settled(shared, entry, view, refusal)
+}
+
+/// Whether it is a failure of one answer, rather than of what Phase says.
+const fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Client(_) | Error::Moved | Error::Told { .. })
 }
 
 /// Nothing can be made of this view: it is not tried again at once.

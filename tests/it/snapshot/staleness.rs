@@ -259,6 +259,41 @@ async fn a_key_that_was_missing_is_found_as_soon_as_somebody_tries_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_secret_and_the_pod_that_mounts_it_may_come_together() {
+    let world = World::new();
+    world.value("a").await.unwrap();
+    let class = json!({"objects": "- secretKey: NEW\n"});
+    sleep(POLL / 4).await;
+    // Long before the next poll tells of it.
+    world.put("production", "NEW", "now");
+    assert_eq!(world.mount("all", &class, "b").await.unwrap()[0].1, "now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_class_that_asks_for_what_is_not_there_costs_one_question_and_keeps_its_reason() {
+    let world = World::new();
+    world.value("a").await.unwrap();
+    sleep(POLL / 4).await;
+    let (tokens, secrets) = world.model.requests();
+    let class = json!({"objects": "- secretKey: NEVER\n"});
+    let error = world.mount("all", &class, "b").await.unwrap_err();
+    assert_eq!(error.cause, Cause::NotFound);
+    assert_eq!(world.model.requests(), (tokens + 1, secrets));
+    world.mount("all", &class, "c").await.unwrap_err();
+    assert_eq!(
+        world.model.requests(),
+        (tokens + 1, secrets),
+        "it is held for a moment"
+    );
+    // Phase goes away: that is not why the class fails.
+    let other = json!({"objects": "- secretKey: NEITHER\n"});
+    world.model.weather(Weather::Down);
+    sleep(POLL / 4).await;
+    let error = world.mount("all", &other, "d").await.unwrap_err();
+    assert_eq!(error.cause, Cause::NotFound, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flapping_phase_is_used_when_it_is_there() {
     let world = World::new();
     world.value("a").await.unwrap();
