@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::provider::Endpoint;
+use crate::serve::SocketArgs;
 use crate::telemetry::live::{Dead, version_at};
 
 const EXAMPLE: &str = "\
@@ -12,15 +12,9 @@ Example: phase-csi-provider probe --endpoint unix:///provider/phase.sock";
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLE)]
 pub struct ProbeArgs {
-    /// Socket
-    #[arg(
-        long,
-        env = "PHASE_CSI_ENDPOINT",
-        hide_env = true,
-        value_name = "SOCKET",
-        default_value = "unix:///var/run/secrets-store-csi-providers/phase.sock"
-    )]
-    pub endpoint: Endpoint,
+    /// Where it serves.
+    #[command(flatten)]
+    pub socket: SocketArgs,
 }
 
 /// One line on who answers.
@@ -28,7 +22,10 @@ pub struct ProbeArgs {
 /// # Errors
 /// [`Dead`]: nobody does, or nobody of ours.
 pub async fn run(args: ProbeArgs) -> Result<String, Dead> {
-    let version = version_at(args.endpoint.path()).await?;
+    let version = version_at(args.socket.endpoint.path()).await?;
     let (name, number) = (version.runtime_name, version.runtime_version);
-    Ok(format!("{name} {number} answers on {}", args.endpoint))
+    Ok(format!(
+        "{name} {number} answers on {}",
+        args.socket.endpoint
+    ))
 }

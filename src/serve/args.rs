@@ -15,11 +15,10 @@ const EXAMPLE: &str = "\
 Each flag also by environment variable: PHASE_CSI_ and its name in capitals.
 Example: phase-csi-provider serve --phase-host https://phase.example --log-format json";
 
-/// Serves pods' secrets to the Secrets Store CSI Driver on this node.
+/// Where the driver meets the provider.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = EXAMPLE)]
-pub struct ServeArgs {
-    /// Socket to serve
+pub struct SocketArgs {
+    /// Socket
     #[arg(
         long,
         env = "PHASE_CSI_ENDPOINT",
@@ -28,6 +27,15 @@ pub struct ServeArgs {
         default_value = "unix:///var/run/secrets-store-csi-providers/phase.sock"
     )]
     pub endpoint: Endpoint,
+}
+
+/// Serves pods' secrets to the Secrets Store CSI Driver on this node.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLE)]
+pub struct ServeArgs {
+    /// Where it serves.
+    #[command(flatten)]
+    pub socket: SocketArgs,
 
     /// Address of /live, /ready and /metrics, or off
     #[arg(

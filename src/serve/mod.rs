@@ -2,7 +2,7 @@
 
 mod args;
 
-pub use args::ServeArgs;
+pub use args::{ServeArgs, SocketArgs};
 
 use std::future::Future;
 use std::pin::pin;
@@ -102,7 +102,7 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         take_over: args.take_over,
         rewrite_authority: !args.test_only_raw_authority,
         figures: Arc::clone(&metrics.mounts),
-        ..provider::Config::new(args.endpoint)
+        ..provider::Config::new(args.socket.endpoint)
     };
     let handler = move |request, deadline| {
         let mounter = Arc::clone(&mounter);
