@@ -116,7 +116,9 @@ async fn an_uninstalled_release_leaves_nothing_and_running_pods_their_files() {
     .await;
     assert_eq!(pod.text("/secrets/KEY").await, "canary-uninstalled");
     let late = team.pod("late").await;
-    late.event("provider not found").await;
+    // The driver has a connection, and waits for its other end for two minutes.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert!(!late.is("Ready").await);
     upgrade(&[]).await;
     late.ready().await;
     assert_eq!(late.text("/secrets/KEY").await, "canary-uninstalled");
