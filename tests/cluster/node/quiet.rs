@@ -71,7 +71,9 @@ async fn no_log_of_any_program_has_a_secret() {
         .chain(files(&folder("RUN").join("log")))
     {
         let text = file.to_string_lossy().into_owned();
-        let bytes = std::fs::read(&file).unwrap();
+        let Ok(bytes) = std::fs::read(&file) else {
+            continue; // of a pod that has just gone
+        };
         read += usize::from(text.contains(PROVIDER) && !bytes.is_empty());
         search(&text, &bytes, &canaries);
     }
