@@ -180,8 +180,10 @@ pub(super) async fn rows<U: Upstream>(
         let same = state.view.as_ref();
         let same = same.filter(|newest| Arc::ptr_eq(&newest.listing, &view.listing));
         let newest = same.ok_or(Error::Moved)?;
+        // When rows on disk were fetched is not known to the moment.
         if let Some(rows) = newest.rows_of(id)
-            && rows.age() <= which.newer_than
+            && (which.newer_than == Duration::MAX
+                || (!rows.from_disk && rows.age() <= which.newer_than))
         {
             return Ok(Arc::clone(rows));
         }

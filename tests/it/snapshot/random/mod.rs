@@ -107,3 +107,45 @@ fn whatever_happens_an_answer_is_a_truth_that_may_be_told_third_quarter() {
 fn whatever_happens_an_answer_is_a_truth_that_may_be_told_fourth_quarter() {
     quarter(4);
 }
+
+#[test]
+fn a_lie_on_disk_is_found_out_after_a_restart() {
+    use crate::support::model::{Sky, Weather};
+    use std::time::Duration;
+    let mount = |class| Step::Mount {
+        token: 0,
+        class,
+        pod: 0,
+        seconds: 90,
+        aside: false,
+    };
+    let steps = vec![
+        Step::Sky(Sky {
+            tokens: Weather::Fine,
+            secrets: Weather::WrongKey,
+        }),
+        mount(0),
+        Step::Sky(Sky {
+            tokens: Weather::Fine,
+            secrets: Weather::Fine,
+        }),
+        mount(4),
+        Step::Restart {
+            reboots: false,
+            wall_seconds: 0,
+            away: Duration::from_secs(200),
+        },
+        Step::Access {
+            account: 0,
+            environment: 1,
+            may_read: true,
+        },
+        Step::Wait(Duration::ZERO),
+        Step::Delete { slot: 1 },
+        Step::Wait(Duration::ZERO),
+        mount(5),
+        Step::Wait(Duration::ZERO),
+        Step::Wait(Duration::ZERO),
+    ];
+    case(&Plan { budget: 60, steps }).unwrap();
+}
