@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::CredentialError;
-use super::own::{OwnTokenError, of_file};
+use super::own::{OwnTokenError, of_path};
 use crate::phase::token::Token;
 
 /// A token file, and who may use it. The file is read for each mount, so that a
@@ -34,7 +34,7 @@ impl NodeToken {
         if !self.namespaces.contains(namespace) {
             return Ok(None);
         }
-        let text = of_file(&self.file.to_string_lossy());
+        let text = of_path(&self.file);
         let token = text.map_err(|error| match error {
             OwnTokenError::Read { error, .. } => error.to_string(),
             _ => "it must hold the token and nothing else".to_owned(),
@@ -82,6 +82,13 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn standard_input_is_no_file_of_a_daemon() {
+        let token = NodeToken::new("-".into(), ["shop".to_owned()]);
+        let error = token.of("shop").expect_err("no file").to_string();
+        assert!(error.contains(": -: No such file"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, stdin};
+use std::path::Path;
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -87,12 +88,24 @@ fn of_environment() -> Result<SecretString, OwnTokenError> {
     }
 }
 
-pub(super) fn of_file(path: &str) -> Result<SecretString, OwnTokenError> {
-    let place = shown(path);
+fn of_file(path: &str) -> Result<SecretString, OwnTokenError> {
     let bytes = match path {
         STANDARD_INPUT => bounded(stdin().lock()),
         path => File::open(path).and_then(bounded),
     };
+    text_of(bytes, shown(path))
+}
+
+/// The text in a file of this path, whatever the path is called.
+pub(super) fn of_path(path: &Path) -> Result<SecretString, OwnTokenError> {
+    let bytes = File::open(path).and_then(bounded);
+    text_of(bytes, path.display().to_string())
+}
+
+fn text_of(
+    bytes: io::Result<Zeroizing<Vec<u8>>>,
+    place: String,
+) -> Result<SecretString, OwnTokenError> {
     let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(error) => return Err(OwnTokenError::Read { place, error }),
