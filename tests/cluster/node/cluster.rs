@@ -118,6 +118,21 @@ pub(crate) async fn metrics() -> String {
     answer.expect("it serves metrics").1
 }
 
+/// Whether our DaemonSet's account may do something at the API server, in any namespace.
+pub(crate) async fn provider_may(verb: &str, what: &str) -> bool {
+    let account = format!("system:serviceaccount:{SYSTEM}:{PROVIDER}");
+    let asked = [
+        "auth",
+        "can-i",
+        verb,
+        what,
+        "--as",
+        &account,
+        "--all-namespaces",
+    ];
+    try_kubectl(asked).await.is_ok()
+}
+
 /// The value of one series of a Prometheus text, 0 if it is not there.
 pub(crate) fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics

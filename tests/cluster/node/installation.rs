@@ -6,7 +6,7 @@ use phase_csi_cluster::eventually;
 use serde_json::json;
 
 use crate::cluster::{
-    PROVIDER, SYSTEM, helm, kubectl, metrics, processes, try_kubectl, upgrade, value,
+    PROVIDER, SYSTEM, helm, kubectl, metrics, processes, provider_may, try_kubectl, upgrade, value,
 };
 use crate::team::{CLASS, Team};
 
@@ -146,28 +146,14 @@ async fn a_release_installed_before_the_driver_serves_it_when_it_comes() {
 #[tokio::test]
 async fn pods_are_told_of_failed_rotations_where_the_chart_says_so() {
     upgrade(&["--set", "podEvents.enabled=true"]).await;
-    let account = format!("system:serviceaccount:{SYSTEM}:{PROVIDER}");
-    let may = async |verb: &str, what: &str| {
-        try_kubectl([
-            "auth",
-            "can-i",
-            verb,
-            what,
-            "--as",
-            &account,
-            "--all-namespaces",
-        ])
-        .await
-        .is_ok()
-    };
-    assert!(may("create", "events").await);
+    assert!(provider_may("create", "events").await);
     for (verb, what) in [
         ("get", "events"),
         ("list", "secrets"),
         ("create", "serviceaccounts/token"),
         ("get", "pods"),
     ] {
-        assert!(!may(verb, what).await, "{verb} {what}");
+        assert!(!provider_may(verb, what).await, "{verb} {what}");
     }
     let team = Team::new("told", &[("KEY", "canary-told"), ("OTHER", "canary-other")]).await;
     team.class(
@@ -193,7 +179,7 @@ async fn pods_are_told_of_failed_rotations_where_the_chart_says_so() {
     pod.event_of("PhaseRotationRecovered").await;
     upgrade(&[]).await;
     assert!(
-        !may("create", "events").await,
+        !provider_may("create", "events").await,
         "the right goes with the value"
     );
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use phase_csi_cluster::{Namespace, eventually};
+use phase_csi_cluster::eventually;
 use serde_json::json;
 
-use crate::cluster::{DRIVER, SYSTEM, client, folder, kubectl};
+use crate::cluster::{DRIVER, SYSTEM, folder, kubectl};
 use crate::team::{CLASS, Team, pod_spec};
 
 #[tokio::test]
@@ -218,8 +218,6 @@ async fn one_class_name_in_two_namespaces_gives_each_its_own() {
         pod.ready().await;
         assert_eq!(pod.text("/secrets/WHO").await, expected);
     }
-    let empty = Namespace::create(&client().await, "no-class").await;
-    drop(empty);
     let without = Team::new("classless", &[]).await;
     let pod = without.pod("web").await;
     let event = pod.event(&format!("classless/{CLASS}")).await;
