@@ -32,7 +32,7 @@ pub(super) fn check(source: &str, syntax: &SyntaxConfig) -> Result<bool, Templat
     let mut branches = 0;
     let mut tag: Option<(usize, Vec<Token<'_>>)> = None;
     for token in tokenize(source, false, syntax.clone()) {
-        let (token, span) = token.map_err(|error| malformed(&error))?;
+        let (token, span) = token.map_err(|error| malformed(&error, source))?;
         match (&mut tag, token) {
             (_, Token::TemplateData(_)) => {}
             (_, start @ (Token::VariableStart | Token::BlockStart)) => {

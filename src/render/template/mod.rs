@@ -84,7 +84,7 @@ impl Template {
         let owned = source.to_owned();
         environment
             .add_template_owned(NAME, owned)
-            .map_err(|error| malformed(&error))?;
+            .map_err(|error| malformed(&error, source))?;
         Ok(Self(Arc::new(Parsed {
             source: source.to_owned(),
             environment,
@@ -110,7 +110,7 @@ impl Template {
     pub fn render(&self, secrets: &[Pair<'_>]) -> Result<SecretSlice<u8>, TemplateError> {
         let secrets = Arc::new(Secrets::new(secrets).map_err(|problem| problem.at(None))?);
         let template = self.0.environment.get_template(NAME);
-        let template = template.map_err(|error| malformed(&error))?;
+        let template = template.map_err(|error| malformed(&error, &self.0.source))?;
         let mut output = WipedBuffer::new(MOST_OUTPUT);
         let rendered = template.render_captured_to(values::root(&secrets), &mut output);
         if let Err(error) = rendered {
@@ -161,10 +161,13 @@ fn syntax() -> SyntaxConfig {
     syntax.build().unwrap_or_default()
 }
 
-/// An error that was found before there are values: its text may be shown.
-fn malformed(error: &Error) -> TemplateError {
+/// An error that was found before there are values: its text may be shown. What
+/// has no end is missed after the last line end, where no line is any more.
+fn malformed(error: &Error, source: &str) -> TemplateError {
     let detail = error.detail().unwrap_or("it is no template");
-    TemplateProblem::Syntax(crate::render::path::shown(detail)).at(error.line())
+    let last = source.lines().count().max(1);
+    let line = error.line().map(|line| line.min(last));
+    TemplateProblem::Syntax(crate::render::path::shown(detail)).at(line)
 }
 
 impl PartialEq for Template {

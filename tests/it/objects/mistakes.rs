@@ -18,7 +18,7 @@ fn only(parameter: &str, text: &str) -> String {
 }
 
 /// A text of `objects`, and what is said about it.
-pub const OBJECTS: [(&str, &str); 45] = [
+pub const OBJECTS: [(&str, &str); 46] = [
     (
         "",
         "objects (line 1, column 1): nothing stands where a list of entries belongs: write a YAML list whose entries begin with \"- \", or leave objects out for one file a key",
@@ -182,6 +182,10 @@ pub const OBJECTS: [(&str, &str); 45] = [
     (
         "- objectName: f\n  template: |\n    a\n    {{ b\n",
         "objects[0].template (line 4, column 5): template: unexpected end of input, expected end of variable block: mend the template",
+    ),
+    (
+        "- objectName: f\n  template: |\n    a\n    {{ \"b\n",
+        "objects[0].template (line 4, column 5): template: unexpected end of string: mend the template",
     ),
     (
         "- {objectName: f, template: \"{{ A|b64 }}\"}\n",
