@@ -29,9 +29,9 @@ enum PostError {
     #[error("the mounted service account cannot be read: {0}")]
     Account(#[from] io::Error),
     #[error(
-        "the service account may not create events (status {0}), or the pod's namespace is being deleted: grant it create on events, as the chart's podEvents.enabled does"
+        "the service account may not create events (status 403), or the pod's namespace is being deleted: grant it create on events, as the chart's podEvents.enabled does"
     )]
-    Forbidden(u16),
+    Forbidden,
     #[error("the Kubernetes API does not know the service account (status 401): look at its token")]
     Unknown,
     #[error("the Kubernetes API gave no answer within {limit} s", limit = WITHIN.as_secs())]
@@ -89,7 +89,7 @@ impl Post {
         match answer?.status() {
             status if status.is_success() => Ok(()),
             StatusCode::UNAUTHORIZED => Err(PostError::Unknown),
-            StatusCode::FORBIDDEN => Err(PostError::Forbidden(403)),
+            StatusCode::FORBIDDEN => Err(PostError::Forbidden),
             status => Err(PostError::Status(status.as_u16())),
         }
     }
