@@ -6,7 +6,7 @@ use std::path::Path;
 use phase_csi_cluster::eventually;
 use serde_json::json;
 
-use crate::cluster::{DRIVER, SYSTEM, folder, kubectl};
+use crate::cluster::{DRIVER, SYSTEM, kubectl};
 use crate::team::{CLASS, Team, pod_spec};
 
 #[tokio::test]
@@ -305,5 +305,4 @@ async fn equal_content_has_equal_versions_and_a_change_a_new_one() {
     .await;
     assert_eq!(before["SAME"], after["SAME"]);
     assert_ne!(before["MOVES"], after["MOVES"]);
-    assert!(folder("RUN").exists());
 }
