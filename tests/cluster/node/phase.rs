@@ -1,7 +1,5 @@
 //! Phase: the emulator that everybody uses, and emulators of a test's own.
 
-use std::sync::atomic::{AtomicU16, Ordering};
-
 use phase_csi_cluster::{eventually, http};
 use serde_json::{Value, json};
 
@@ -36,8 +34,7 @@ impl Phase {
     /// One of a test's own, in a namespace that is there: its requests can be
     /// counted, and its faults are nobody else's.
     pub(crate) async fn own(namespace: &str) -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = unused_number();
         let (port, control) = (9_000 + number, format!("127.0.0.1:{}", 9_500 + number));
         let folder = folder("SUITE_DIR").join(namespace);
         std::fs::create_dir_all(&folder).unwrap();
@@ -183,4 +180,13 @@ impl Phase {
         );
         text
     }
+}
+
+/// For a pair of ports on the node: the suite may run in several processes at once.
+fn unused_number() -> u16 {
+    let is_ours = |number: &u16| {
+        let claim = folder("SUITE_DIR").join(format!("phase-{number}"));
+        std::fs::File::create_new(claim).is_ok()
+    };
+    (0..500).find(is_ours).expect("fewer tests than that")
 }
