@@ -8,6 +8,7 @@ use super::rule::Rule;
 use super::secret_types::{self, Keys};
 use super::workloads::list;
 use crate::manifest::{ProviderClass, is_object_name};
+use crate::secret_types::is_key;
 use crate::yaml::{Node, Place};
 
 const FIELDS: [&str; 5] = ["annotations", "data", "labels", "secretName", "type"];
@@ -131,7 +132,7 @@ fn key<'a>(
     let key = findings.text(item, "key", &path)?;
     let at = item.get("key").map_or(item.at, |node| node.at);
     let shown = shortened(key);
-    if !is_secret_key(key) {
+    if !is_key(key) {
         let message = format!(
             "{path} {shown:?} is no key of a Secret: use letters, digits, -, _ and ., at most 253"
         );
@@ -145,16 +146,6 @@ fn key<'a>(
         findings.add(Rule::SecretKey, at, message);
     }
     Some((key, at))
-}
-
-/// Whether a Secret can have it as a key.
-pub(super) fn is_secret_key(key: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    !key.is_empty()
-        && key.len() <= 253
-        && key.chars().all(allowed)
-        && key != "."
-        && !key.starts_with("..")
 }
 
 /// Whether each `objectName` is a file, once all files are known.

@@ -1,69 +1,14 @@
-//! Types of Secrets: what the API server demands of each, and the driver.
+//! Types of Secrets: what the driver demands of each beside the API server.
 
 use std::collections::BTreeMap;
 
 use super::finding::{Findings, shortened};
 use super::rule::Rule;
+use crate::secret_types::{SERVICE_ACCOUNT, SERVICE_ACCOUNT_NAME, TLS, TLS_KEYS, TYPES};
 use crate::yaml::{Node, Place};
 
 /// The keys of a Secret, and where they stand.
 pub(super) type Keys<'a> = BTreeMap<&'a str, Place>;
-
-/// A type with the keys of which it needs one of each row.
-struct Type {
-    name: &'static str,
-    needs: &'static [&'static [&'static str]],
-}
-
-const TLS: &str = "kubernetes.io/tls";
-const TLS_KEYS: [&str; 2] = ["tls.crt", "tls.key"];
-const SERVICE_ACCOUNT: &str = "kubernetes.io/service-account-token";
-const SERVICE_ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
-
-const TYPES: [Type; 8] = [
-    Type {
-        name: "Opaque",
-        needs: &[],
-    },
-    Type {
-        name: TLS,
-        needs: &[&["tls.crt"], &["tls.key"]],
-    },
-    Type {
-        name: "kubernetes.io/dockerconfigjson",
-        needs: &[&[".dockerconfigjson"]],
-    },
-    Type {
-        name: "kubernetes.io/dockercfg",
-        needs: &[&[".dockercfg"]],
-    },
-    Type {
-        name: "kubernetes.io/basic-auth",
-        needs: &[&["username", "password"]],
-    },
-    Type {
-        name: "kubernetes.io/ssh-auth",
-        needs: &[&["ssh-privatekey"]],
-    },
-    Type {
-        name: SERVICE_ACCOUNT,
-        needs: &[],
-    },
-    Type {
-        name: "bootstrap.kubernetes.io/token",
-        needs: &[&["token-id"], &["token-secret"]],
-    },
-];
-
-/// The keys that a Secret of a type must have, where there is no choice.
-pub(super) fn required(kind: &str) -> impl Iterator<Item = &'static str> {
-    let known = TYPES.iter().find(|known| known.name == kind);
-    let needs = known.map_or(&[][..], |known| known.needs);
-    needs
-        .iter()
-        .filter(|any_of| any_of.len() == 1)
-        .map(|any_of| any_of[0])
-}
 
 /// Whether the driver writes a key into a Secret of a type.
 pub(super) fn takes(kind: &str, key: &str) -> bool {

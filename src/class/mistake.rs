@@ -235,7 +235,7 @@ impl fmt::Display for Mistake {
 }
 
 /// What a pod author wrote, short enough for an error.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     const LONGEST: usize = 40;
     if text.chars().count() <= LONGEST {
         return text.to_owned();

@@ -12,6 +12,7 @@ mod parameters;
 mod rules;
 
 pub use attributes::{Attributes, AttributesError, Pod};
+pub(crate) use mistake::shortened;
 pub use mistake::{Mistake, Problem, Spot};
 pub use objects::KNOWN_FIELDS;
 pub use parameters::KNOWN_PARAMETERS;

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::resource::{Names, Output, PhaseSecret};
 use super::write::{comment, scalar};
-use crate::check::secret_objects::is_secret_key;
 use crate::check::secret_types;
 use crate::render::transformer::Transformer;
+use crate::secret_types::{is_key, required};
 
 /// Fields that keep name and meaning.
 const SAME: [&str; 7] = [
@@ -129,12 +129,10 @@ fn entry(output: &Output<'_>, keys: &[String]) -> String {
 
 /// Keys that have a processor or that the Secret's type demands.
 fn keys(output: &Output<'_>) -> Vec<String> {
-    let mut keys: Vec<_> = secret_types::required(output.kind)
-        .map(str::to_owned)
-        .collect();
+    let mut keys: Vec<_> = required(output.kind).map(str::to_owned).collect();
     for key in &output.keys {
         let name = output.names.name(key);
-        let fits = is_secret_key(&name) && secret_types::takes(output.kind, &name);
+        let fits = is_key(&name) && secret_types::takes(output.kind, &name);
         if fits && !keys.contains(&name) {
             keys.push(name);
         }
