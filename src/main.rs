@@ -5,8 +5,12 @@ use std::process::{ExitCode, exit};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use phase_csi_provider::check::{self, CheckArgs, Outcome};
 use phase_csi_provider::core_dumps;
+use phase_csi_provider::managed::controller::{self, ControllerArgs};
+use phase_csi_provider::managed::resource;
 use phase_csi_provider::manual;
 use phase_csi_provider::preview::{self, RenderArgs};
 use phase_csi_provider::probe::{self, ProbeArgs};
@@ -19,6 +23,8 @@ const EXAMPLE: &str = "\
 Example: PHASE_SERVICE_TOKEN=… phase-csi-provider render -f class.yaml";
 const COMPLETIONS: &str = "\
 Example: phase-csi-provider completions bash > /etc/bash_completion.d/phase-csi-provider";
+const CRD: &str = "\
+Example: phase-csi-provider crd | kubectl apply --server-side -f -";
 const MAN: &str = "\
 Example: phase-csi-provider man render | man -l -";
 
@@ -39,6 +45,16 @@ enum Command {
         #[command(flatten)]
         logs: LogArgs,
     },
+    /// Keep Kubernetes Secrets as PhaseSecret resources say
+    Controller {
+        #[command(flatten)]
+        controller: ControllerArgs,
+        #[command(flatten)]
+        logs: LogArgs,
+    },
+    /// Print the CustomResourceDefinition of PhaseSecret
+    #[command(after_help = CRD)]
+    Crd,
     /// Find every mistake in classes, and in the pods that mount them
     Check(CheckArgs),
     /// Show what a pod would get of a class, or write it into a directory
@@ -64,6 +80,8 @@ enum Command {
 enum Page {
     Check,
     Completions,
+    Controller,
+    Crd,
     Man,
     Probe,
     Render,
@@ -74,6 +92,8 @@ enum Page {
 async fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve { serve, logs } => served(serve, &logs).await,
+        Command::Controller { controller, logs } => kept(controller, &logs).await,
+        Command::Crd => written(resource::print(&mut stdout())),
         Command::Check(args) => checked(args).await,
         Command::Render(args) => rendered(args).await,
         Command::Probe(args) => probed(args).await,
@@ -89,14 +109,32 @@ async fn main() -> ExitCode {
 }
 
 async fn served(args: ServeArgs, logs: &LogArgs) -> ExitCode {
+    daemon(logs, async |stop| {
+        let served = serve::run(args, stop).await;
+        served.map_err(|error| error.to_string())
+    })
+    .await
+}
+
+async fn kept(args: ControllerArgs, logs: &LogArgs) -> ExitCode {
+    daemon(logs, async |stop| {
+        let kept = controller::run(args, stop).await;
+        kept.map_err(|error| error.to_string())
+    })
+    .await
+}
+
+/// What runs until it is told to stop.
+async fn daemon(
+    logs: &LogArgs,
+    run: impl AsyncFnOnce(BoxFuture<'static, ()>) -> Result<(), String>,
+) -> ExitCode {
     logs::start(logs);
     if let Err(error) = core_dumps::off() {
         warn!(%error, "core dumps cannot be switched off: a crash may leave secrets on disk");
     }
     let result = match stop_signal() {
-        Ok(stop) => serve::run(args, stop)
-            .await
-            .map_err(|error| error.to_string()),
+        Ok(stop) => run(stop.boxed()).await,
         Err(error) => Err(format!("cannot listen for signals: {error}")),
     };
     match result {

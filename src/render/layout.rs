@@ -108,7 +108,9 @@ impl NameRules {
         }
     }
 
-    fn encoding(&self, key: &str) -> Encoding {
+    /// How the stored text of a key becomes bytes.
+    #[must_use]
+    pub fn encoding(&self, key: &str) -> Encoding {
         let processor = self.processors.get(key);
         processor.map_or_else(Encoding::default, |processor| processor.encoding)
     }

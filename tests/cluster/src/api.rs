@@ -228,11 +228,11 @@ impl Namespace {
 
     fn custom(&self, kind: &str, plural: &str) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk("secrets-store.csi.x-k8s.io", "v1", kind);
-        Api::namespaced_with(
-            self.client.clone(),
-            &self.name,
-            &ApiResource::from_gvk_with_plural(&kind, plural),
-        )
+        self.dynamic(&ApiResource::from_gvk_with_plural(&kind, plural))
+    }
+
+    pub(crate) fn dynamic(&self, kind: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.name, kind)
     }
 
     /// The objects of a kind here.

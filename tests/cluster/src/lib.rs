@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken test bed should stop the test")]
 
 mod api;
+mod controller;
 mod csi;
 mod installation;
 mod kubelet;
@@ -19,6 +20,7 @@ pub mod sync_controller;
 mod volume;
 
 pub use api::{Namespace, PodStatus};
+pub use controller::Controller;
 pub use kubelet::Pod;
 pub use node::{Node, NodeBuilder, parameters};
 pub use phase::{Phase, secret, tagged, undecryptable};

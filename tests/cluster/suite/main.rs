@@ -6,6 +6,7 @@ mod authority;
 mod credentials;
 mod formats;
 mod limits;
+mod managed;
 mod manifests;
 mod memory;
 mod mistakes;

@@ -1,0 +1,360 @@
+//! Writes one Secret by server-side apply, in place. Nothing of it is ever read back:
+//! the API server answers with its metadata alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, header};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::client::Body;
+use kube::core::Status;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::plan::{Output, SecretName};
+
+/// Who writes, for the API server and whoever reads `managedFields`.
+pub const FIELD_MANAGER: &str = "phase-csi-provider";
+/// The label of every Secret that was written: by it they are watched.
+pub const LABEL: (&str, &str) = ("secrets.phase.dev/managed", "true");
+/// The annotation with the resource that a Secret belongs to: `namespace/name`.
+pub const OWNER: &str = "secrets.phase.dev/phasesecret";
+/// The annotation with the digest of the content.
+pub const CONTENT: &str = "secrets.phase.dev/content-hash";
+/// For one request to the API server, connection and all.
+pub(super) const WITHIN: Duration = Duration::from_secs(20);
+/// Field managers of Phase's own operator, whose Secrets are taken over: what Python's
+/// and Go's clients call themselves.
+const PREDECESSORS: [&str; 3] = ["OpenAPI-Generator", "kopf", "phase-operator"];
+
+/// Why a Secret was not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// Other field managers have set fields to something else.
+    #[error(
+        "{fields} of Secret {secret} belong to {managers}: remove them there, or set onConflict: Take"
+    )]
+    Conflict {
+        /// The Secret.
+        secret: SecretName,
+        /// The fields, the first few.
+        fields: String,
+        /// Whose they are.
+        managers: String,
+    },
+    /// Its type cannot be changed.
+    #[error(
+        "Secret {secret} has another type than {kind}, and a type cannot be changed: delete the Secret, or set onTypeChange: Recreate"
+    )]
+    Type {
+        /// The Secret.
+        secret: SecretName,
+        /// The type that it should have.
+        kind: String,
+    },
+    /// No right to write it.
+    #[error(
+        "the controller may not write Secret {secret}: give its ServiceAccount a Role with create, patch and delete on secrets in that namespace"
+    )]
+    Forbidden {
+        /// The Secret.
+        secret: SecretName,
+    },
+    /// Its namespace does not exist.
+    #[error("namespace {namespace} does not exist: create it, or name another in secretNamespace")]
+    NoNamespace {
+        /// The namespace.
+        namespace: String,
+    },
+    /// The API server refuses it.
+    #[error("the API server refuses Secret {secret} (status {status}): {message}")]
+    Refused {
+        /// The Secret.
+        secret: SecretName,
+        /// The status code.
+        status: u16,
+        /// In its words, which show no data.
+        message: String,
+    },
+    /// No answer in time, or none at all.
+    #[error("the API server did not answer while Secret {secret} was written: it is tried again")]
+    Unanswered {
+        /// The Secret.
+        secret: SecretName,
+    },
+}
+
+impl ApplyError {
+    /// Whether trying again may help without anything else changing.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Unanswered { .. } => true,
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            _ => false,
+        }
+    }
+}
+
+/// Writes Secrets.
+#[derive(Clone)]
+pub struct Applier {
+    client: kube::Client,
+}
+
+/// What is written of a Secret beside its data.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Head<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    #[serde(rename = "type")]
+    secret_type: &'a str,
+    metadata: Metadata<'a>,
+    data: &'a RawValue,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    labels: BTreeMap<&'a str, &'a str>,
+    annotations: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    owner_references: Vec<&'a OwnerReference>,
+}
+
+/// One Secret to write.
+pub struct Write<'a> {
+    /// Which, and how.
+    pub output: &'a Output,
+    /// Its data: a JSON object of keys and base64.
+    pub data: &'a RawValue,
+    /// The digest of the content.
+    pub hash: &'a str,
+    /// The resource that it belongs to: `namespace/name`.
+    pub resource: &'a str,
+    /// The resource, where the Secret goes with it.
+    pub owner: Option<&'a OwnerReference>,
+}
+
+impl Applier {
+    /// Over this client.
+    #[must_use]
+    pub const fn new(client: kube::Client) -> Self {
+        Self { client }
+    }
+
+    /// Writes one Secret; its metadata after it.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; the Secret is as it was.
+    pub async fn write(&self, write: &Write<'_>) -> Result<ObjectMeta, ApplyError> {
+        let first = self.patch(write, write.output.takes).await;
+        let status = match first {
+            Ok(metadata) => return Ok(metadata),
+            Err(Failed::Status(status)) => status,
+            Err(Failed::Unanswered) => return Err(unanswered(write.output)),
+        };
+        let again = if status.code == 409 && of_predecessors(&status) {
+            // Ours by right: the same resource named it to Phase's own operator.
+            self.patch(write, true).await
+        } else if is_about_type(&status) && write.output.recreates {
+            self.delete(&write.output.secret).await?;
+            self.patch(write, write.output.takes).await
+        } else {
+            return Err(refused(write.output, &status));
+        };
+        again.map_err(|failed| match failed {
+            Failed::Status(status) => refused(write.output, &status),
+            Failed::Unanswered => unanswered(write.output),
+        })
+    }
+
+    async fn patch(&self, write: &Write<'_>, force: bool) -> Result<ObjectMeta, Failed> {
+        let SecretName { namespace, name } = &write.output.secret;
+        let uri = format!(
+            "/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager={FIELD_MANAGER}&force={force}"
+        );
+        let body = Bytes::from_owner(body(write));
+        let request = Request::builder()
+            .method(Method::PATCH)
+            .uri(uri)
+            .header(header::CONTENT_TYPE, "application/apply-patch+yaml");
+        self.send(request, Body::from(body)).await
+    }
+
+    async fn delete(&self, SecretName { namespace, name }: &SecretName) -> Result<(), ApplyError> {
+        let request = Request::builder()
+            .method(Method::DELETE)
+            .uri(format!("/api/v1/namespaces/{namespace}/secrets/{name}"));
+        // Gone is what was wanted; everything else shows when it is written.
+        drop(self.send(request, Body::empty()).await);
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        request: http::request::Builder,
+        body: Body,
+    ) -> Result<ObjectMeta, Failed> {
+        let metadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        let request = request.header(header::ACCEPT, metadata).body(body);
+        let request = request.map_err(|_| Failed::Unanswered)?;
+        let asked = async {
+            let answer = self
+                .client
+                .send(request)
+                .await
+                .map_err(|_| Failed::Unanswered)?;
+            let is_success = answer.status().is_success();
+            let code = answer.status().as_u16();
+            let text = answer.into_body().collect_bytes().await;
+            let text = text.map_err(|_| Failed::Unanswered)?;
+            if is_success {
+                let answer: kube::core::PartialObjectMeta =
+                    serde_json::from_slice(&text).map_err(|_| Failed::Unanswered)?;
+                return Ok(answer.metadata);
+            }
+            let status = serde_json::from_slice::<Status>(&text);
+            let status = status.unwrap_or_else(|_| Status::failure("no status in its answer", ""));
+            Err(Failed::Status(status.with_code(code).boxed()))
+        };
+        timeout(WITHIN, asked)
+            .await
+            .unwrap_or(Err(Failed::Unanswered))
+    }
+}
+
+enum Failed {
+    Status(Box<Status>),
+    Unanswered,
+}
+
+/// As long as it will be from the start: growing would leave copies behind.
+fn body(write: &Write<'_>) -> Zeroizing<Vec<u8>> {
+    let output = write.output;
+    let mut labels = borrowed(&output.labels);
+    let mut annotations = borrowed(&output.annotations);
+    labels.extend([LABEL]);
+    annotations.extend([(OWNER, write.resource), (CONTENT, write.hash)]);
+    let head = Head {
+        api_version: "v1",
+        kind: "Secret",
+        secret_type: &output.kind,
+        metadata: Metadata {
+            name: &output.secret.name,
+            namespace: &output.secret.namespace,
+            labels,
+            annotations,
+            owner_references: write.owner.into_iter().collect(),
+        },
+        data: write.data,
+    };
+    let mut counted = Counted(0);
+    let sized = serde_json::to_writer(&mut counted, &head);
+    let mut text = Zeroizing::new(Vec::with_capacity(counted.0));
+    let written = sized.and_then(|()| serde_json::to_writer(&mut *text, &head));
+    written.expect("maps of texts are JSON");
+    text
+}
+
+fn borrowed(texts: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
+    let texts = texts.iter();
+    texts
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
+}
+
+/// Counts what is written.
+struct Counted(usize);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The field managers that a conflict names, each once.
+fn managers(status: &Status) -> Vec<&str> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let quoted = causes.filter_map(|cause| cause.message.split('"').nth(1));
+    let mut managers: Vec<_> = quoted.collect();
+    managers.sort_unstable();
+    managers.dedup();
+    managers
+}
+
+fn of_predecessors(status: &Status) -> bool {
+    let managers = managers(status);
+    !managers.is_empty()
+        && managers
+            .iter()
+            .all(|manager| PREDECESSORS.contains(manager))
+}
+
+fn is_about_type(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 422 && causes.any(|cause| cause.field == "type")
+}
+
+fn unanswered(output: &Output) -> ApplyError {
+    ApplyError::Unanswered {
+        secret: output.secret.clone(),
+    }
+}
+
+fn refused(output: &Output, status: &Status) -> ApplyError {
+    let secret = output.secret.clone();
+    let namespace_is_missing = || {
+        let of = status.details.as_ref();
+        of.is_some_and(|details| details.kind == "namespaces")
+    };
+    match status.code {
+        403 => ApplyError::Forbidden { secret },
+        404 if namespace_is_missing() => ApplyError::NoNamespace {
+            namespace: secret.namespace,
+        },
+        409 if !managers(status).is_empty() => ApplyError::Conflict {
+            fields: fields(status),
+            managers: managers(status).join(", "),
+            secret,
+        },
+        422 if is_about_type(status) => ApplyError::Type {
+            secret,
+            kind: output.kind.clone(),
+        },
+        code => ApplyError::Refused {
+            secret,
+            status: code,
+            message: status.message.chars().take(300).collect(),
+        },
+    }
+}
+
+/// The fields that a conflict names, the first few.
+fn fields(status: &Status) -> String {
+    const SHOWN: usize = 5;
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let fields: Vec<_> = causes.map(|cause| cause.field.as_str()).collect();
+    let more = fields.len().saturating_sub(SHOWN);
+    let shown = fields
+        .into_iter()
+        .take(SHOWN)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match more {
+        0 => shown,
+        _ => format!("{shown} and {more} more"),
+    }
+}

@@ -1,0 +1,139 @@
+//! What the memory keeps of a `PhaseSecret`: the data of each of its Secrets, or why
+//! there is none.
+//!
+//! One text for all, so that the memory can seal it: a JSON list with a part for each
+//! output.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use secrecy::{ExposeSecret, SecretSlice};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::task::spawn_blocking;
+
+use super::data::{Data, data};
+use super::plan::{Output, Plan};
+use crate::cause::Cause;
+use crate::phase::environment::Secret;
+use crate::phase::{Answer, Selected};
+use crate::render::VersionKey;
+use crate::render::wiped::WipedBuffer;
+use crate::snapshot::{About, Made, Recipe, Refusal};
+
+/// How many bytes all Secrets of one resource may have: as much as a class may make.
+const MOST_BYTES: usize = 64 << 20;
+
+/// What there is of one output.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Part<'a> {
+    /// Its data.
+    Data {
+        /// See [`Data::hash`].
+        hash: String,
+        /// The JSON object of keys and base64.
+        #[serde(borrow)]
+        json: &'a RawValue,
+    },
+    /// Why it has none.
+    Wrong(String),
+}
+
+/// The parts of a text of ours, one for each output of the plan it was made for.
+///
+/// # Errors
+/// A text that is not ours.
+pub(super) fn parts(text: &[u8]) -> Result<Vec<Part<'_>>, serde_json::Error> {
+    serde_json::from_slice(text)
+}
+
+/// How the memory gets the contents of a plan. A reference that cannot be resolved and
+/// stays as text is told to `warn`.
+pub(super) fn recipe(plan: &Plan, object: Arc<str>) -> Recipe {
+    let outputs: Arc<[Output]> = plan.outputs.clone().into();
+    Recipe {
+        query: plan.query.clone(),
+        // What was written stays, whatever happens; nothing old is written anew.
+        max_stale: None,
+        make: Box::new(move |answer| {
+            make(answer, Arc::clone(&outputs), Arc::clone(&object)).boxed()
+        }),
+    }
+}
+
+async fn make(answer: Answer, outputs: Arc<[Output]>, object: Arc<str>) -> Result<Made, Refusal> {
+    for warning in &answer.warnings {
+        tracing::warn!(object = &*object, "{warning}");
+    }
+    // Pairs of keys are compared, and much may be decoded.
+    match spawn_blocking(move || made(&answer, &outputs)).await {
+        Ok(made) => made,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn made(answer: &Answer, outputs: &[Output]) -> Result<Made, Refusal> {
+    let Some(selected) = answer.selected.first() else {
+        return Err(nothing(answer, "?"));
+    };
+    if selected.secrets.is_empty() {
+        return Err(nothing(answer, &selected.environment));
+    }
+    let versions = VersionKey::new(&answer.version_key);
+    let text = text(selected, outputs, &versions).ok_or_else(|| Refusal {
+        cause: Cause::TooLarge,
+        text: format!(
+            "its Secrets have more than {MOST_BYTES} bytes together: make two resources of it"
+        ),
+    })?;
+    Ok(Made {
+        about: About {
+            app: answer.app.clone(),
+            environments: selected.environment.clone(),
+            files: selected.secrets.len(),
+            version: versions.version("", 0, text.expose_secret()),
+            ..About::default()
+        },
+        bytes: text,
+    })
+}
+
+/// An environment from which everything has gone is more often a mistake than a wish.
+fn nothing(answer: &Answer, environment: &str) -> Refusal {
+    Refusal {
+        cause: Cause::NotFound,
+        text: format!(
+            "no secrets selected: environment \"{environment}\" of app \"{}\" has none that match phaseAppEnvPath and phaseAppEnvTag: check them; the managed Secrets stay as they are",
+            answer.app
+        ),
+    }
+}
+
+fn text(selected: &Selected, outputs: &[Output], versions: &VersionKey) -> Option<SecretSlice<u8>> {
+    let mut buffer = WipedBuffer::new(MOST_BYTES);
+    buffer.write_all(b"[").ok()?;
+    for (number, output) in outputs.iter().enumerate() {
+        if number > 0 {
+            buffer.write_all(b",").ok()?;
+        }
+        let secrets = selected
+            .secrets
+            .iter()
+            .map(|secret: &Arc<Secret>| &**secret);
+        match data(output, secrets, versions) {
+            Ok(Data { json, hash, .. }) => {
+                write!(buffer, "{{\"data\":{{\"hash\":\"{hash}\",\"json\":").ok()?;
+                buffer.write_all(json.expose_secret()).ok()?;
+                buffer.write_all(b"}}").ok()?;
+            }
+            Err(mistakes) => {
+                let text = serde_json::to_string(&mistakes.to_string()).ok()?;
+                write!(buffer, "{{\"wrong\":{text}}}").ok()?;
+            }
+        }
+    }
+    buffer.write_all(b"]").ok()?;
+    buffer.finish().ok()
+}

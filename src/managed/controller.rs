@@ -1,0 +1,175 @@
+//! `controller`: the program that keeps managed Secrets.
+
+mod args;
+
+pub use args::ControllerArgs;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::stream::{StreamExt, select};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::controller::{
+    Action, Config, ReconcileRequest, applier, trigger_self, trigger_with,
+};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, metadata_watcher, watcher};
+use kube::{Api, Resource, ResourceExt};
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use super::apply::{LABEL, OWNER};
+use super::reconcile::{Context, reconcile};
+use super::resource::PhaseSecret;
+use crate::phase::allowed::AllowedHosts;
+use crate::phase::client::{CaFileError, Client, ClientConfig};
+use crate::phase::host::HostError;
+use crate::snapshot::{Settings, Snapshot};
+
+/// Changes of one resource within this time are one.
+const TOGETHER: Duration = Duration::from_millis(200);
+
+/// Why the controller could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `--ca-file` or another flag of the client is wrong.
+    #[error(transparent)]
+    Client(#[from] CaFileError),
+    /// `--allowed-host` is wrong.
+    #[error("--allowed-host: {0}")]
+    Host(#[from] HostError),
+    /// No way to the API server.
+    #[error(
+        "no way to the Kubernetes API: {0}: run it in a pod with a service account, or set KUBECONFIG"
+    )]
+    Kubernetes(String),
+}
+
+/// Keeps Secrets until `stop` is ready; what is being written then is finished.
+///
+/// # Errors
+/// [`Error`], before anything is watched.
+pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+    if args.insecure_skip_tls_verify {
+        warn!("--insecure-skip-tls-verify: whoever is on the way to Phase can read tokens");
+    }
+    let hosts = AllowedHosts::new(args.phase_host, &args.allowed_host)?;
+    let phase = Client::new(ClientConfig {
+        ca_file: args.ca_file,
+        insecure_skip_tls_verify: args.insecure_skip_tls_verify,
+        ..ClientConfig::default()
+    })?;
+    let settings = Settings {
+        request_budget: args.request_budget,
+        ..Settings::default()
+    };
+    let settings = Settings {
+        poll_interval: args
+            .test_only_poll_interval
+            .unwrap_or(settings.poll_interval),
+        ..settings
+    };
+    let client = kube::Client::try_default().await;
+    let client = client.map_err(|error| Error::Kubernetes(error.to_string()))?;
+    let snapshot = Arc::new(Snapshot::new(phase, settings, None));
+    let scopes: Vec<_> = match args.namespace.is_empty() {
+        true => vec![None],
+        false => args.namespace.into_iter().map(Some).collect(),
+    };
+    let mut running = JoinSet::new();
+    for scope in scopes {
+        let place = Place {
+            client: client.clone(),
+            snapshot: Arc::clone(&snapshot),
+            hosts: hosts.clone(),
+            namespace: scope,
+            concurrency: args.concurrency,
+        };
+        running.spawn(place.keep());
+    }
+    info!("managed Secrets are kept");
+    tokio::select! {
+        () = stop => {}
+        _ = running.join_next() => {}
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// A namespace, or the whole cluster.
+struct Place {
+    client: kube::Client,
+    snapshot: Arc<Snapshot<Client>>,
+    hosts: AllowedHosts,
+    namespace: Option<String>,
+    concurrency: u16,
+}
+
+impl Place {
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    async fn keep(self) {
+        let (resources, resources_writer) = reflector::store();
+        let (live, live_writer) = reflector::store();
+        let changed = watcher(self.api::<PhaseSecret>(), watcher::Config::default());
+        let changed = changed
+            .default_backoff()
+            .reflect(resources_writer)
+            .touched_objects();
+        let label = format!("{}={}", LABEL.0, LABEL.1);
+        let drifted = metadata_watcher(
+            self.api::<Secret>(),
+            watcher::Config::default().labels(&label),
+        );
+        let drifted = drifted
+            .default_backoff()
+            .reflect(live_writer)
+            .touched_objects();
+        let context = Arc::new(Context {
+            client: self.client,
+            snapshot: self.snapshot,
+            hosts: self.hosts,
+            live,
+            written: Mutex::default(),
+            failures: Mutex::default(),
+        });
+        let config = Config::default()
+            .debounce(TOGETHER)
+            .concurrency(self.concurrency);
+        let queue = select(trigger_self(changed, ()), trigger_with(drifted, owner));
+        let never = |_, _: &std::convert::Infallible, _| Action::await_change();
+        let work = applier(
+            |object, context| Box::pin(reconcile(object, context)),
+            never,
+            context,
+            resources,
+            queue,
+            config,
+        );
+        work.for_each(|done| async {
+            if let Err(error) = done {
+                debug!(%error, "a watch is resumed");
+            }
+        })
+        .await;
+    }
+}
+
+/// The resource that a Secret says it belongs to.
+fn owner(secret: PartialObjectMeta<Secret>) -> Option<ReconcileRequest<PhaseSecret>> {
+    let owner = secret.annotations().get(OWNER)?;
+    let (namespace, name) = owner.split_once('/')?;
+    Some(ObjectRef::new(name).within(namespace).into())
+}

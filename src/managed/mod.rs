@@ -1,0 +1,20 @@
+//! Managed Kubernetes Secrets: what the resource `PhaseSecret` asks for is kept in
+//! Secrets, and workloads that use them follow.
+//!
+//! [`reconcile`] is the way of one resource: its fields as a [`plan`], its token
+//! ([`token`]), the contents out of the memory that mounts use too ([`contents`],
+//! [`data`]), one server-side apply for each Secret that is not as it should be
+//! ([`apply`]), restarts ([`redeploy`]), and what is told of all that ([`status`]).
+//! [`controller`] is the program around it. This room knows the Kubernetes API; it
+//! knows nothing of sockets and drivers.
+
+pub mod apply;
+mod contents;
+pub mod controller;
+pub mod data;
+pub mod plan;
+mod reconcile;
+pub mod redeploy;
+pub mod resource;
+pub mod status;
+pub mod token;

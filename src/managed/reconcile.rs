@@ -1,0 +1,396 @@
+//! The way of one `PhaseSecret`: what is wanted, what Phase has, what is written.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context as Digest, SHA256};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::apply::{Applier, FIELD_MANAGER, WITHIN, Write};
+use super::contents::{self, Part};
+use super::plan::{Output, Plan, SecretName};
+use super::redeploy::redeploy;
+use super::resource::{PhaseSecret, PhaseSecretStatus, SecretStatus};
+use super::status::{Reason, State, Trouble, conditions};
+use super::token;
+use crate::deadline::Deadline;
+use crate::phase::allowed::AllowedHosts;
+use crate::snapshot::{About, Ask, Snapshot, Upstream, VolumeId};
+
+/// How long a resource that failed waits at first, and at most, before it is tried again.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// How long one question to the memory may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// All that the way needs.
+pub struct Context<U> {
+    /// The API server.
+    pub client: kube::Client,
+    /// What is remembered of Phase.
+    pub snapshot: Arc<Snapshot<U>>,
+    /// Which consoles a resource may name.
+    pub hosts: AllowedHosts,
+    /// The metadata of Secrets that were written, as the API server has them now.
+    pub live: Store<PartialObjectMeta<Secret>>,
+    /// What was written last, by Secret: no more than there are in `live`.
+    pub written: Mutex<HashMap<SecretName, Written>>,
+    /// How often each resource has failed in a row: no more than there are resources.
+    pub failures: Mutex<HashMap<ObjectRef<PhaseSecret>, u32>>,
+}
+
+/// What was written of a Secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Everything that was said of it.
+    wish: [u8; 32],
+    /// What the API server made of it.
+    resource_version: Option<String>,
+}
+
+/// What came of one time.
+#[derive(Default)]
+struct Outcome {
+    about: Option<Arc<About>>,
+    secrets: Vec<SecretStatus>,
+    has_written: bool,
+    stale: Option<String>,
+    troubles: Vec<Trouble>,
+    interval: Option<Duration>,
+}
+
+/// Brings one resource's Secrets up to date, and says how it went in its status.
+///
+/// # Errors
+/// Never: what fails is told and tried again.
+pub async fn reconcile<U: Upstream>(
+    object: Arc<PhaseSecret>,
+    context: Arc<Context<U>>,
+) -> Result<Action, std::convert::Infallible> {
+    let outcome = sync(&object, &context).await;
+    let is_failed = outcome
+        .troubles
+        .iter()
+        .any(|trouble| trouble.reason.is_passing());
+    let interval = outcome.interval.unwrap_or(LONGEST_WAIT);
+    let told = tell(&object, &context, outcome).await;
+    if let Err(error) = &told {
+        warn!(
+            object = name(&object),
+            "its status cannot be written: {error}"
+        );
+    }
+    let wait = context.wait(&object, is_failed || told.is_err(), interval);
+    // A tenth sooner or later, so that equal intervals do not meet.
+    Ok(Action::requeue(wait.mul_f64(0.9 + 0.2 * fastrand::f64())))
+}
+
+impl<U> Context<U> {
+    fn wait(&self, object: &PhaseSecret, is_failed: bool, interval: Duration) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let object = ObjectRef::from_obj(object);
+        if !is_failed {
+            failures.remove(&object);
+            return interval;
+        }
+        let times = failures.entry(object).or_insert(0);
+        *times = times.saturating_add(1);
+        let wait = FIRST_WAIT * 2_u32.saturating_pow(times.saturating_sub(1).min(16));
+        wait.min(LONGEST_WAIT).min(interval.max(FIRST_WAIT))
+    }
+}
+
+async fn sync<U: Upstream>(object: &PhaseSecret, context: &Context<U>) -> Outcome {
+    let mut outcome = Outcome::default();
+    if let Err(trouble) = attempt(object, context, &mut outcome).await {
+        outcome.troubles.push(trouble);
+    }
+    outcome
+}
+
+async fn attempt<U: Upstream>(
+    object: &PhaseSecret,
+    context: &Context<U>,
+    outcome: &mut Outcome,
+) -> Result<(), Trouble> {
+    let namespace = object.namespace().unwrap_or_default();
+    let plan = Plan::of(&namespace, &object.spec, &context.hosts)
+        .map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;
+    outcome.interval = Some(plan.interval);
+    let token = token::read(&context.client, &plan.token).await?;
+    let ask = Ask {
+        token,
+        inputs: inputs(object),
+        volume: Some(volume(object)),
+        class: name(object),
+        deadline: Deadline::after(ANSWER_WITHIN),
+    };
+    let recipe = || Ok(contents::recipe(&plan, name(object).into()));
+    let reply = context.snapshot.answer(ask, recipe).await;
+    let reply = reply.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
+    outcome.about = Some(Arc::clone(&reply.about));
+    outcome.stale = reply.stale.clone();
+    let parts = contents::parts(&reply.bytes).map_err(|_| {
+        Trouble::new(
+            Reason::Internal,
+            "what is remembered cannot be read: this is a defect, please report it",
+        )
+    })?;
+    let resource = name(object);
+    let owner = object.controller_owner_ref(&());
+    for (output, part) in plan.outputs.iter().zip(parts) {
+        let before = object
+            .status
+            .as_ref()
+            .and_then(|status| entry(status, &output.secret));
+        let (hash, data) = match part {
+            Part::Data { hash, json } => (hash, json),
+            Part::Wrong(text) => {
+                let message = format!("Secret {}: {text}", output.secret);
+                outcome
+                    .troubles
+                    .push(Trouble::new(Reason::InvalidData, message));
+                outcome.secrets.extend(before.cloned());
+                continue;
+            }
+        };
+        let write = Write {
+            output,
+            data,
+            hash: &hash,
+            resource: &resource,
+            owner: owner.as_ref().filter(|_| output.is_owned),
+        };
+        let done = one(context, &plan, &write, before).await;
+        match done {
+            Ok(has_written) => {
+                outcome.has_written |= has_written;
+                outcome.secrets.push(SecretStatus {
+                    namespace: output.secret.namespace.clone(),
+                    name: output.secret.name.clone(),
+                    content_hash: hash,
+                });
+            }
+            Err(trouble) => {
+                outcome.troubles.push(trouble);
+                outcome.secrets.extend(before.cloned());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes one Secret if it is not as it should be, and restarts who uses it. Whether it
+/// was written.
+async fn one<U>(
+    context: &Context<U>,
+    plan: &Plan,
+    write: &Write<'_>,
+    before: Option<&SecretStatus>,
+) -> Result<bool, Trouble> {
+    let output = write.output;
+    let key = ObjectRef::new(&output.secret.name).within(&output.secret.namespace);
+    let live = context
+        .live
+        .get(&key)
+        .and_then(|live| live.resource_version());
+    let wish = wish(write);
+    let mut has_written = false;
+    let known = lock(&context.written).get(&output.secret).cloned();
+    let is_there = known.is_some_and(|known| {
+        known.wish == wish && live.is_some() && known.resource_version == live
+    });
+    if !is_there {
+        let applied = Applier::new(context.client.clone()).write(write).await;
+        let metadata = applied.map_err(|error| Trouble::new((&error).into(), error))?;
+        has_written = metadata.resource_version != live;
+        if has_written {
+            info!(object = write.resource, secret = %output.secret, content = write.hash, "written");
+        }
+        let written = Written {
+            wish,
+            resource_version: metadata.resource_version,
+        };
+        lock(&context.written).insert(output.secret.clone(), written);
+    }
+    if before.is_some_and(|before| before.content_hash != write.hash) {
+        let selector = plan.redeploy.as_deref();
+        let restarted = redeploy(&context.client, &output.secret, write.hash, selector).await;
+        restarted.map_err(|error| Trouble::new(Reason::ApiUnavailable, error))?;
+    }
+    Ok(has_written)
+}
+
+/// What there is to tell, if it is other than what was told.
+async fn tell<U>(
+    object: &PhaseSecret,
+    context: &Context<U>,
+    outcome: Outcome,
+) -> Result<(), kube::Error> {
+    let before = object.status.clone().unwrap_or_default();
+    let now = Timestamp::now();
+    let mut status = PhaseSecretStatus {
+        observed_generation: object.meta().generation,
+        conditions: conditions(
+            &before.conditions,
+            states(object, &before, &outcome),
+            object.meta().generation,
+            now,
+        ),
+        ..before.clone()
+    };
+    if let Some(about) = &outcome.about {
+        status.app = Some(about.app.clone());
+        status.environment = Some(about.environments.clone());
+        status.keys = u32::try_from(about.files).ok();
+        status.secrets = outcome.secrets;
+    }
+    if outcome.has_written {
+        status.last_sync_time = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+    }
+    if status == before {
+        return Ok(());
+    }
+    for trouble in &outcome.troubles {
+        warn!(
+            object = name(object),
+            reason = trouble.reason.as_str(),
+            "{}",
+            trouble.message
+        );
+    }
+    let namespace = object.namespace().unwrap_or_default();
+    let api = Api::<PhaseSecret>::namespaced(context.client.clone(), &namespace);
+    let patch = Patch::Merge(json!({"status": status}));
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let name = object.name_any();
+    match timeout(WITHIN, api.patch_status(&name, &parameters, &patch)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(kube::Error::Service("no answer in time".into())),
+    }
+}
+
+fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -> [State; 3] {
+    let first = outcome.troubles.first();
+    let (reason, message) = match first {
+        None => (
+            Reason::Synced,
+            "every Secret holds what Phase has".to_owned(),
+        ),
+        Some(first) => (first.reason, told(first, outcome.troubles.len())),
+    };
+    let wanted = object.spec.managed_secret_references.len();
+    let there = match &outcome.about {
+        Some(_) => outcome.secrets.len(),
+        None => before.secrets.len(),
+    };
+    let is_ready = wanted > 0 && there >= wanted;
+    let is_unreachable = first
+        .is_some_and(|first| matches!(first.reason, Reason::Unreachable | Reason::RateLimited));
+    let is_stale = outcome.stale.is_some() || is_unreachable;
+    [
+        State {
+            name: "Ready",
+            holds: is_ready,
+            reason: if is_ready { "Written" } else { reason.as_str() },
+            message: match is_ready {
+                true => format!("{there} of {wanted} Secrets can be used"),
+                false => message.clone(),
+            },
+        },
+        State {
+            name: "Synced",
+            holds: first.is_none() && !is_stale,
+            reason: match is_stale && first.is_none() {
+                true => Reason::Unreachable.as_str(),
+                false => reason.as_str(),
+            },
+            message,
+        },
+        State {
+            name: "Stale",
+            holds: is_stale,
+            reason: if is_stale { "Unreachable" } else { "Confirmed" },
+            message: match is_stale {
+                true => "Phase cannot be asked: the Secrets keep what they have".to_owned(),
+                false => "Phase was asked".to_owned(),
+            },
+        },
+    ]
+}
+
+fn told(first: &Trouble, all: usize) -> String {
+    match all {
+        1 => first.message.clone(),
+        _ => format!("{}; and {} more", first.message, all - 1),
+    }
+}
+
+fn entry<'a>(status: &'a PhaseSecretStatus, secret: &SecretName) -> Option<&'a SecretStatus> {
+    let is_it = |of: &&SecretStatus| of.namespace == secret.namespace && of.name == secret.name;
+    status.secrets.iter().find(is_it)
+}
+
+fn name(object: &PhaseSecret) -> String {
+    format!(
+        "{}/{}",
+        object.namespace().unwrap_or_default(),
+        object.name_any()
+    )
+}
+
+/// Everything that decides the contents but the token.
+fn inputs(object: &PhaseSecret) -> [u8; 32] {
+    let spec = serde_json::to_vec(&object.spec).unwrap_or_default();
+    digest(&[b"PhaseSecret", &spec])
+}
+
+/// The resource as what is answered for ever: no other will have its UID.
+fn volume(object: &PhaseSecret) -> VolumeId {
+    let uid = object.uid().unwrap_or_default();
+    let mut id = VolumeId::default();
+    id.copy_from_slice(&digest(&[b"PhaseSecret", uid.as_bytes()])[..16]);
+    id
+}
+
+/// Everything that is written of a Secret.
+fn wish(write: &Write<'_>) -> [u8; 32] {
+    let Output {
+        kind,
+        labels,
+        annotations,
+        ..
+    } = write.output;
+    let head = serde_json::to_vec(&(kind, labels, annotations, write.owner, write.resource));
+    let head = head.unwrap_or_default();
+    digest(&[&head, write.hash.as_bytes()])
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = Digest::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,116 @@
+//! The service token of a `PhaseSecret`, out of the Secret that it names, read anew each
+//! time: a token that was replaced needs no restart.
+
+use std::collections::BTreeMap;
+
+use base64ct::{Base64, Encoding as _};
+use http::Request;
+use kube::client::Body;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::apply::WITHIN;
+use super::plan::SecretName;
+use super::status::{Reason, Trouble};
+use crate::phase::token::Token;
+
+/// The keys that may hold the token; the first one present is used.
+const KEYS: [&str; 2] = ["token", "PHASE_SERVICE_TOKEN"];
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// No such Secret.
+    #[error("Secret {0} does not exist: create it with the service token under the key token")]
+    NoSecret(SecretName),
+    /// No right to read it.
+    #[error(
+        "the controller may not read Secret {0}: give its ServiceAccount a Role with get on it"
+    )]
+    Forbidden(SecretName),
+    /// No such key.
+    #[error("Secret {0} has no key token: put the service token there")]
+    NoKey(SecretName),
+    /// Not a token.
+    #[error("{problem} (key {key} of Secret {secret})")]
+    Malformed {
+        /// The Secret.
+        secret: SecretName,
+        /// The key.
+        key: &'static str,
+        /// Why.
+        problem: String,
+    },
+    /// No answer.
+    #[error("the API server did not answer while Secret {0} was read: it is tried again")]
+    Unanswered(SecretName),
+}
+
+impl From<TokenError> for Trouble {
+    fn from(error: TokenError) -> Self {
+        let reason = match &error {
+            TokenError::NoSecret(_) | TokenError::Forbidden(_) | TokenError::NoKey(_) => {
+                Reason::TokenMissing
+            }
+            TokenError::Malformed { .. } => Reason::TokenInvalid,
+            TokenError::Unanswered(_) => Reason::ApiUnavailable,
+        };
+        Self::new(reason, error)
+    }
+}
+
+#[derive(Deserialize)]
+struct Secret {
+    #[serde(default)]
+    data: BTreeMap<String, SecretString>,
+}
+
+/// Reads the token of a Secret.
+///
+/// # Errors
+/// [`TokenError`], which shows nothing of the token.
+pub async fn read(client: &kube::Client, secret: &SecretName) -> Result<Token, TokenError> {
+    let found = timeout(WITHIN, get(client, secret));
+    let found = found
+        .await
+        .unwrap_or_else(|_| Err(TokenError::Unanswered(secret.clone())))?;
+    let entry = KEYS
+        .iter()
+        .find_map(|key| Some((*key, found.data.get(*key)?)));
+    let (key, text) = entry.ok_or_else(|| TokenError::NoKey(secret.clone()))?;
+    let malformed = |problem: String| TokenError::Malformed {
+        secret: secret.clone(),
+        key,
+        problem,
+    };
+    let text = text.expose_secret();
+    let mut bytes = Zeroizing::new(vec![0; text.len() / 4 * 3]);
+    let bytes = Base64::decode(text, &mut bytes).map_err(|_| malformed("not base64".to_owned()))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| malformed("not text".to_owned()))?;
+    let text = SecretString::from(text);
+    Token::parse(&text).map_err(|error| malformed(error.to_string()))
+}
+
+async fn get(client: &kube::Client, secret: &SecretName) -> Result<Secret, TokenError> {
+    let SecretName { namespace, name } = secret;
+    let uri = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
+    let unanswered = || TokenError::Unanswered(secret.clone());
+    let request = Request::get(uri).body(Body::empty());
+    let answer = client.send(request.map_err(|_| unanswered())?).await;
+    let answer = answer.map_err(|_| unanswered())?;
+    match answer.status().as_u16() {
+        200 => {}
+        403 => return Err(TokenError::Forbidden(secret.clone())),
+        404 => return Err(TokenError::NoSecret(secret.clone())),
+        _ => return Err(unanswered()),
+    }
+    let text = answer
+        .into_body()
+        .collect_bytes()
+        .await
+        .map_err(|_| unanswered())?;
+    serde_json::from_slice(&text).map_err(|_| unanswered())
+}

@@ -1,0 +1,186 @@
+//! The controller of managed Secrets, with a namespace and a Phase of its own.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Once;
+
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use phase_emulator::seed::Secret;
+use serde_json::{Value, json};
+
+use crate::{Namespace, Phase, Process, Programs, eventually};
+
+/// The Secret with the token that every resource of [`Controller::resource`] names.
+const TOKEN: &str = "phase-service-token";
+
+/// A running controller.
+pub struct Controller {
+    /// The controller itself.
+    pub process: Process,
+    /// Its Phase.
+    pub phase: Phase,
+    /// The only namespace that it looks after.
+    pub namespace: Namespace,
+    programs: Programs,
+}
+
+impl Controller {
+    /// Starts one that looks after a new namespace and asks a Phase with these secrets,
+    /// twice a second.
+    pub async fn start(name: &str, secrets: Vec<Secret>) -> Self {
+        let programs = Programs::from_environment();
+        define(&programs);
+        let namespace = Namespace::create(&programs.client().await, name).await;
+        let phase = Phase::start(secrets, Vec::new()).await;
+        namespace.token(TOKEN, &phase.token()).await;
+        let process = started(&programs, &namespace.name, &phase);
+        Self {
+            process,
+            phase,
+            namespace,
+            programs,
+        }
+    }
+
+    /// Kills it and starts it again.
+    pub async fn restart(&mut self) {
+        self.process.kill().await;
+        self.process = started(&self.programs, &self.namespace.name, &self.phase);
+    }
+
+    /// Creates or changes a resource of app `shop` that writes these Secrets.
+    pub async fn resource(&self, name: &str, secrets: Value) {
+        self.resource_with(name, secrets, json!({})).await;
+    }
+
+    /// The same with further fields of `spec`.
+    pub async fn resource_with(&self, name: &str, secrets: Value, extra: Value) {
+        let mut spec = json!({
+            "phaseApp": "shop",
+            "phaseHost": self.phase.url(),
+            "pollingInterval": 5,
+            "authentication": {"serviceToken": {"serviceTokenSecretReference": {
+                "secretName": TOKEN, "secretNamespace": self.namespace.name,
+            }}},
+            "managedSecretReferences": secrets,
+        });
+        let (Value::Object(spec), Value::Object(extra)) = (&mut spec, extra) else {
+            panic!("an object");
+        };
+        spec.extend(extra);
+        let resource = json!({
+            "apiVersion": "secrets.phase.dev/v1alpha1", "kind": "PhaseSecret",
+            "metadata": {"name": name}, "spec": spec,
+        });
+        let apply = PatchParams::apply("suite").force();
+        let resources = self.resources();
+        resources
+            .patch(name, &apply, &Patch::Apply(resource))
+            .await
+            .unwrap();
+    }
+
+    /// The resources.
+    pub fn resources(&self) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("secrets.phase.dev", "v1alpha1", "PhaseSecret");
+        self.namespace
+            .dynamic(&ApiResource::from_gvk_with_plural(&kind, "phasesecrets"))
+    }
+
+    /// The status of a resource.
+    pub async fn status(&self, name: &str) -> Value {
+        let found = self.resources().get(name).await.unwrap();
+        found.data["status"].clone()
+    }
+
+    /// Status, reason and message of a condition of a resource.
+    pub async fn condition(&self, name: &str, condition: &str) -> Option<(bool, String, String)> {
+        let status = self.status(name).await;
+        let all = status["conditions"].as_array()?.clone();
+        let found = all.into_iter().find(|found| found["type"] == condition)?;
+        let text = |field: &str| found[field].as_str().unwrap().to_owned();
+        Some((text("status") == "True", text("reason"), text("message")))
+    }
+
+    /// Waits until `Synced` has this reason; its message.
+    pub async fn synced(&self, name: &str, reason: &str) -> String {
+        eventually(reason, async || {
+            let (_, found, message) = self.condition(name, "Synced").await?;
+            (found == reason).then_some(message)
+        })
+        .await
+    }
+
+    /// Waits until a Secret has this text under a key.
+    pub async fn shows(&self, secret: &str, key: &str, text: &str) {
+        eventually("the Secret's text", async || {
+            let data = self.namespace.secret_data(secret).await?;
+            (data.get(key)? == text.as_bytes()).then_some(())
+        })
+        .await;
+    }
+}
+
+fn started(programs: &Programs, namespace: &str, phase: &Phase) -> Process {
+    let arguments = [
+        "controller",
+        "--namespace",
+        namespace,
+        "--phase-host",
+        &phase.url(),
+        "--log-level",
+        "trace",
+        "--test-only-poll-interval",
+        "500ms",
+        "--request-budget",
+        "100000",
+    ];
+    let folder = programs.folder.join(namespace);
+    std::fs::create_dir_all(&folder).unwrap();
+    let variables = [("KUBECONFIG", programs.kubeconfig.as_os_str())];
+    Process::start(
+        &programs.provider,
+        arguments,
+        &variables,
+        &folder.join("controller.log"),
+    )
+}
+
+/// Defines the resource, once, as an administrator does.
+fn define(programs: &Programs) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let printed = Command::new(&programs.provider)
+            .arg("crd")
+            .output()
+            .unwrap();
+        assert!(printed.status.success());
+        let mut apply = kubectl(programs);
+        apply
+            .args(["apply", "--server-side", "-f", "-"])
+            .stdin(Stdio::piped());
+        let mut apply = apply.spawn().unwrap();
+        let mut stdin = apply.stdin.take().unwrap();
+        stdin.write_all(&printed.stdout).unwrap();
+        drop(stdin);
+        assert!(apply.wait().unwrap().success());
+        let mut wait = kubectl(programs);
+        wait.args([
+            "wait",
+            "--for=condition=Established",
+            "crd/phasesecrets.secrets.phase.dev",
+            "--timeout=60s",
+        ]);
+        assert!(wait.status().unwrap().success());
+    });
+}
+
+fn kubectl(programs: &Programs) -> Command {
+    let bin = std::env::var_os("BIN").expect("set by tests/cluster/run");
+    let mut command = Command::new(std::path::Path::new(&bin).join("kubectl"));
+    command
+        .env("KUBECONFIG", &programs.kubeconfig)
+        .env("HOME", &programs.folder);
+    command
+}
