@@ -13,6 +13,7 @@ mod docs;
 mod examples;
 mod formats;
 mod killed_writer;
+mod managed_crd;
 mod mount;
 mod node_token;
 mod objects;
