@@ -39,3 +39,33 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $selinux := ternary (dict "seLinuxOptions" (dict "type" $type)) (dict) (ne $type "") -}}
 {{ toYaml (mergeOverwrite (dict) (deepCopy .Values.securityContext) $selinux) }}
 {{- end }}
+
+{{- define "phase.controllerName" -}}
+{{ include "phase.fullname" . }}-controller
+{{- end }}
+
+{{- /* Not the DaemonSet's: neither its Service nor its NetworkPolicy may take these pods for its own. */ -}}
+{{- define "phase.controllerSelector" -}}
+app.kubernetes.io/name: {{ include "phase.name" . | trunc 52 | trimSuffix "-" }}-controller
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "phase.controllerLabels" -}}
+{{ toYaml (merge (include "phase.controllerSelector" . | fromYaml) (include "phase.labels" . | fromYaml)) }}
+{{- end }}
+
+{{- /* The controller's rights, in the cluster or in one namespace. */ -}}
+{{- define "phase.controllerRules" -}}
+# What is to be done.
+- {apiGroups: [secrets.phase.dev], resources: [phasesecrets], verbs: [get, list, watch]}
+# How it went: status alone, never a resource's fields.
+- {apiGroups: [secrets.phase.dev], resources: [phasesecrets/status], verbs: [patch]}
+# get: the Secret with the token. list, watch: metadata of what it wrote, to repair it.
+# create, patch: server-side apply. delete: onTypeChange: Recreate.
+# Names cannot be listed, since they stand in the resources.
+- {apiGroups: [""], resources: [secrets], verbs: [get, list, watch, create, patch, delete]}
+# Restarts: which annotated workloads use a changed Secret, and an annotation in their pod templates.
+- {apiGroups: [apps], resources: [deployments, statefulsets, daemonsets], verbs: [list, patch]}
+# Events on the resources; patch: the same event again counts.
+- {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+{{- end }}
