@@ -57,7 +57,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- /* The controller's rights, in the cluster or in one namespace. */ -}}
 {{- define "phase.controllerRules" -}}
 # What is to be done.
-- {apiGroups: [secrets.phase.dev], resources: [phasesecrets], verbs: [get, list, watch]}
+- {apiGroups: [secrets.phase.dev], resources: [phasesecrets], verbs: [list, watch]}
 # How it went: status alone, never a resource's fields.
 - {apiGroups: [secrets.phase.dev], resources: [phasesecrets/status], verbs: [patch]}
 # get: the Secret with the token. list, watch: metadata of what it wrote, to repair it.
