@@ -1,6 +1,7 @@
 //! What the README, the pages and the examples say is what the program does.
 
 pub mod blocks;
+mod managed;
 pub mod pages;
 mod texts;
 
@@ -81,22 +82,29 @@ fn the_rules_of_check_are_listed_as_they_are() {
 
 #[test]
 fn the_readme_lists_exactly_the_flags() {
+    for command in ["serve", "controller"] {
+        let listed = first_column(&format!("Flags of `{command}`"));
+        assert_eq!(listed, flags(command), "{command}");
+    }
+}
+
+/// The flags that the help of a command shows.
+fn flags(command: &str) -> BTreeSet<String> {
     let help = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
-        .args(["serve", "--help"])
+        .args([command, "--help"])
         .output()
         .unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let words = help
         .split_whitespace()
         .filter(|word| word.starts_with("--"));
-    let flags: BTreeSet<_> = words
+    words
         .map(|word| {
             word.trim_end_matches(|c: char| !c.is_ascii_lowercase())
                 .to_owned()
         })
         .filter(|flag| flag != "--help" && flag != "--max-call-recv-msg-size")
-        .collect();
-    assert_eq!(first_column("Flags of `serve`"), flags);
+        .collect()
 }
 
 #[tokio::test]

@@ -78,6 +78,9 @@ fn every_manifest_of_the_pages_is_accepted() {
     for name in ["serviceaccount/default", "namespace/argocd"] {
         make(name);
     }
+    kubectl(&["apply", "--server-side", "-f", "daemonset/crd.yaml"]);
+    let crd = "crd/phasesecrets.secrets.phase.dev";
+    kubectl(&["wait", "--for=condition=Established", crd, "--timeout=60s"]);
     let mut accepted = 0;
     for (place, manifests) in manifests_of_pages().into_iter().chain(recipes()) {
         // Of kinds that other projects bring.

@@ -18,7 +18,7 @@ fn says_nothing_itself(text: &str) -> bool {
             _ => {}
         }
     }
-    left.chars().filter(|c| c.is_alphabetic()).count() < 4
+    left.chars().filter(|c| c.is_alphabetic()).count() < 5
 }
 
 /// Texts of `render` and `check`, whose user reads them at once, and those that
