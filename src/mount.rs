@@ -175,6 +175,7 @@ fn recipe(class: Class, name: String) -> Recipe {
     Recipe {
         query,
         max_stale,
+        poll_interval: None,
         make: Box::new(move |answer| make(answer, layout.clone(), name.clone()).boxed()),
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn recipe(plan: &Plan, object: Arc<str>) -> Recipe {
         query: plan.query.clone(),
         // What was written stays, whatever happens; nothing old is written anew.
         max_stale: None,
+        poll_interval: Some(plan.interval),
         make: Box::new(move |answer| {
             make(answer, Arc::clone(&outputs), Arc::clone(&object)).boxed()
         }),

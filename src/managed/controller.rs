@@ -16,13 +16,15 @@ use kube::runtime::controller::{
     Action, Config, ReconcileRequest, applier, trigger_self, trigger_with,
 };
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::watcher::{self, metadata_watcher, watcher};
+use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Resource, ResourceExt};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::apply::{LABEL, OWNER};
-use super::reconcile::{Context, reconcile};
+use super::lease::Election;
+use super::news::{Readers, news};
+use super::reconcile::{Context, reconcile, recorder};
 use super::resource::PhaseSecret;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client, ClientConfig};
@@ -67,12 +69,6 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
         request_budget: args.request_budget,
         ..Settings::default()
     };
-    let settings = Settings {
-        poll_interval: args
-            .test_only_poll_interval
-            .unwrap_or(settings.poll_interval),
-        ..settings
-    };
     let client = kube::Client::try_default().await;
     let client = client.map_err(|error| Error::Kubernetes(error.to_string()))?;
     let snapshot = Arc::new(Snapshot::new(phase, settings, None));
@@ -80,33 +76,55 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
         true => vec![None],
         false => args.namespace.into_iter().map(Some).collect(),
     };
-    let mut running = JoinSet::new();
-    for scope in scopes {
-        let place = Place {
-            client: client.clone(),
-            snapshot: Arc::clone(&snapshot),
-            hosts: hosts.clone(),
-            namespace: scope,
-            concurrency: args.concurrency,
-        };
-        running.spawn(place.keep());
-    }
-    info!("managed Secrets are kept");
+    let places = scopes.into_iter().map(|namespace| Place {
+        client: client.clone(),
+        snapshot: Arc::clone(&snapshot),
+        hosts: hosts.clone(),
+        namespace,
+        concurrency: args.concurrency,
+        interval: args.test_only_poll_interval,
+    });
+    let places: Vec<_> = places.collect();
+    let election = args.leader_election_namespace.map(|namespace| {
+        let replica = std::env::var("HOSTNAME").unwrap_or_default();
+        Election::new(client, &namespace, &replica)
+    });
+    let work = async || match &election {
+        Some(election) => election.lead(|| keep(&places)).await,
+        None => keep(&places).await,
+    };
     tokio::select! {
         () = stop => {}
-        _ = running.join_next() => {}
+        () = work() => {}
+    }
+    if let Some(election) = &election {
+        election.release().await;
     }
     info!("stopped");
     Ok(())
 }
 
+/// Keeps all places; when it is dropped, all of that ends.
+async fn keep(places: &[Place]) {
+    let mut running = JoinSet::new();
+    for place in places {
+        running.spawn(place.clone().keep());
+    }
+    info!("managed Secrets are kept");
+    // None of them ends.
+    running.join_next().await;
+}
+
 /// A namespace, or the whole cluster.
+#[derive(Clone)]
 struct Place {
     client: kube::Client,
     snapshot: Arc<Snapshot<Client>>,
     hosts: AllowedHosts,
     namespace: Option<String>,
     concurrency: u16,
+    /// In place of the resources' own, in tests.
+    interval: Option<Duration>,
 }
 
 impl Place {
@@ -129,18 +147,29 @@ impl Place {
             .reflect(resources_writer)
             .touched_objects();
         let label = format!("{}={}", LABEL.0, LABEL.1);
-        let drifted = metadata_watcher(
-            self.api::<Secret>(),
+        // Only their metadata is asked for.
+        let drifted = watcher(
+            self.api::<PartialObjectMeta<Secret>>(),
             watcher::Config::default().labels(&label),
         );
         let drifted = drifted
             .default_backoff()
             .reflect(live_writer)
             .touched_objects();
+        let readers = Arc::new(Readers::default());
+        let changes = news(
+            self.snapshot.news(),
+            Arc::clone(&readers),
+            resources.clone(),
+        );
         let context = Arc::new(Context {
+            recorder: recorder(&self.client),
             client: self.client,
             snapshot: self.snapshot,
+            readers,
             hosts: self.hosts,
+            interval: self.interval,
+            resources: resources.clone(),
             live,
             written: Mutex::default(),
             failures: Mutex::default(),
@@ -148,7 +177,10 @@ impl Place {
         let config = Config::default()
             .debounce(TOGETHER)
             .concurrency(self.concurrency);
-        let queue = select(trigger_self(changed, ()), trigger_with(drifted, owner));
+        let queue = select(
+            select(trigger_self(changed, ()), trigger_with(drifted, owner)),
+            changes.map(|object| Ok(object.into())),
+        );
         let never = |_, _: &std::convert::Infallible, _| Action::await_change();
         let work = applier(
             |object, context| Box::pin(reconcile(object, context)),

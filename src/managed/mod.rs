@@ -5,13 +5,16 @@
 //! ([`token`]), the contents out of the memory that mounts use too ([`contents`],
 //! [`data`]), one server-side apply for each Secret that is not as it should be
 //! ([`apply`]), restarts ([`redeploy`]), and what is told of all that ([`status`]).
-//! [`controller`] is the program around it. This room knows the Kubernetes API; it
+//! [`controller`] is the program around it, [`lease`] lets one of several
+//! replicas work. This room knows the Kubernetes API; it
 //! knows nothing of sockets and drivers.
 
 pub mod apply;
 mod contents;
 pub mod controller;
 pub mod data;
+pub mod lease;
+mod news;
 pub mod plan;
 mod reconcile;
 pub mod redeploy;

@@ -1,23 +1,26 @@
 //! The way of one `PhaseSecret`: what is wanted, what Phase has, what is written.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::apply::{Applier, FIELD_MANAGER, WITHIN, Write};
 use super::contents::{self, Part};
+use super::news::Readers;
 use super::plan::{Output, Plan, SecretName};
 use super::redeploy::redeploy;
 use super::resource::{PhaseSecret, PhaseSecretStatus, SecretStatus};
@@ -30,6 +33,8 @@ use crate::snapshot::{About, Ask, Snapshot, Upstream, VolumeId};
 /// How long a resource that failed waits at first, and at most, before it is tried again.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// The condition that says whether all is as it should be.
+const SYNCED: &str = "Synced";
 /// How long one question to the memory may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -37,13 +42,21 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 pub struct Context<U> {
     /// The API server.
     pub client: kube::Client,
+    /// Where events go.
+    pub recorder: Recorder,
     /// What is remembered of Phase.
     pub snapshot: Arc<Snapshot<U>>,
+    /// Who reads with which token.
+    pub readers: Arc<Readers>,
+    /// In place of the resources' own polling interval, in tests.
+    pub interval: Option<Duration>,
+    /// The resources that there are.
+    pub resources: Store<PhaseSecret>,
     /// Which consoles a resource may name.
     pub hosts: AllowedHosts,
     /// The metadata of Secrets that were written, as the API server has them now.
     pub live: Store<PartialObjectMeta<Secret>>,
-    /// What was written last, by Secret: no more than there are in `live`.
+    /// What was written last, by Secret; little more than there are in `live`.
     pub written: Mutex<HashMap<SecretName, Written>>,
     /// How often each resource has failed in a row: no more than there are resources.
     pub failures: Mutex<HashMap<ObjectRef<PhaseSecret>, u32>>,
@@ -64,6 +77,7 @@ struct Outcome {
     about: Option<Arc<About>>,
     secrets: Vec<SecretStatus>,
     has_written: bool,
+    restarted: usize,
     stale: Option<String>,
     troubles: Vec<Trouble>,
     interval: Option<Duration>,
@@ -95,9 +109,45 @@ pub async fn reconcile<U: Upstream>(
     Ok(Action::requeue(wait.mul_f64(0.9 + 0.2 * fastrand::f64())))
 }
 
+/// Events come from here.
+pub(super) fn recorder(client: &kube::Client) -> Recorder {
+    let reporter = Reporter {
+        controller: FIELD_MANAGER.to_owned(),
+        instance: std::env::var("HOSTNAME").ok(),
+    };
+    Recorder::new(client.clone(), reporter)
+}
+
 impl<U> Context<U> {
+    /// One event on a resource; without it nothing else is worse.
+    async fn event(&self, object: &PhaseSecret, kind: EventType, reason: &str, note: &str) {
+        const LONGEST: usize = 1_000;
+        let event = Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(LONGEST).collect()),
+            action: "Sync".to_owned(),
+            secondary: None,
+        };
+        let about = object.object_ref(&());
+        let published = timeout(WITHIN, self.recorder.publish(&event, &about)).await;
+        if !matches!(published, Ok(Ok(()))) {
+            debug!(object = name(object), reason, "its event was not created");
+        }
+    }
+
+    /// What is remembered of Secrets that have gone is forgotten.
+    fn remember(&self, secret: SecretName, now: Written) {
+        const MORE: usize = 64;
+        let mut written = lock(&self.written);
+        written.insert(secret, now);
+        if written.len() > 2 * self.live.len() + MORE {
+            written.retain(|secret, _| self.live.get(&secret.object_ref()).is_some());
+        }
+    }
     fn wait(&self, object: &PhaseSecret, is_failed: bool, interval: Duration) -> Duration {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = lock(&self.failures);
+        failures.retain(|object, _| self.resources.get(object).is_some());
         let object = ObjectRef::from_obj(object);
         if !is_failed {
             failures.remove(&object);
@@ -124,10 +174,13 @@ async fn attempt<U: Upstream>(
     outcome: &mut Outcome,
 ) -> Result<(), Trouble> {
     let namespace = object.namespace().unwrap_or_default();
-    let plan = Plan::of(&namespace, &object.spec, &context.hosts)
+    let mut plan = Plan::of(&namespace, &object.spec, &context.hosts)
         .map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;
+    plan.interval = context.interval.unwrap_or(plan.interval);
     outcome.interval = Some(plan.interval);
     let token = token::read(&context.client, &plan.token).await?;
+    let object_ref = ObjectRef::from_obj(object);
+    context.readers.reads(object_ref, *token.name());
     let ask = Ask {
         token,
         inputs: inputs(object),
@@ -173,8 +226,12 @@ async fn attempt<U: Upstream>(
         };
         let done = one(context, &plan, &write, before).await;
         match done {
-            Ok(has_written) => {
+            Ok(Done {
+                has_written,
+                restarted,
+            }) => {
                 outcome.has_written |= has_written;
+                outcome.restarted += restarted;
                 outcome.secrets.push(SecretStatus {
                     namespace: output.secret.namespace.clone(),
                     name: output.secret.name.clone(),
@@ -190,22 +247,27 @@ async fn attempt<U: Upstream>(
     Ok(())
 }
 
-/// Writes one Secret if it is not as it should be, and restarts who uses it. Whether it
-/// was written.
+/// What was done for one Secret.
+struct Done {
+    has_written: bool,
+    restarted: usize,
+}
+
+/// Writes one Secret if it is not as it should be, and restarts who uses it.
 async fn one<U>(
     context: &Context<U>,
     plan: &Plan,
     write: &Write<'_>,
     before: Option<&SecretStatus>,
-) -> Result<bool, Trouble> {
+) -> Result<Done, Trouble> {
     let output = write.output;
-    let key = ObjectRef::new(&output.secret.name).within(&output.secret.namespace);
+    let key = output.secret.object_ref();
     let live = context
         .live
         .get(&key)
         .and_then(|live| live.resource_version());
     let wish = wish(write);
-    let mut has_written = false;
+    let (mut has_written, mut restarted) = (false, 0);
     let known = lock(&context.written).get(&output.secret).cloned();
     let is_there = known.is_some_and(|known| {
         known.wish == wish && live.is_some() && known.resource_version == live
@@ -221,14 +283,17 @@ async fn one<U>(
             wish,
             resource_version: metadata.resource_version,
         };
-        lock(&context.written).insert(output.secret.clone(), written);
+        context.remember(output.secret.clone(), written);
     }
     if before.is_some_and(|before| before.content_hash != write.hash) {
         let selector = plan.redeploy.as_deref();
-        let restarted = redeploy(&context.client, &output.secret, write.hash, selector).await;
-        restarted.map_err(|error| Trouble::new(Reason::ApiUnavailable, error))?;
+        let done = redeploy(&context.client, &output.secret, write.hash, selector).await;
+        restarted = done.map_err(|error| Trouble::new(Reason::ApiUnavailable, error))?;
     }
-    Ok(has_written)
+    Ok(Done {
+        has_written,
+        restarted,
+    })
 }
 
 /// What there is to tell, if it is other than what was told.
@@ -256,10 +321,27 @@ async fn tell<U>(
         status.secrets = outcome.secrets;
     }
     if outcome.has_written {
-        status.last_sync_time = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+        status.last_sync_time = Some(Time(now));
     }
     if status == before {
         return Ok(());
+    }
+    let synced = |of: &[Condition]| of.iter().find(|one| one.type_ == SYNCED).cloned();
+    let (was, is) = (synced(&before.conditions), synced(&status.conditions));
+    let has_turned = was.map(|was| was.reason) != is.as_ref().map(|is| is.reason.clone());
+    if let Some(is) = is.filter(|_| has_turned) {
+        let kind = match is.status.as_str() {
+            "True" => EventType::Normal,
+            _ => EventType::Warning,
+        };
+        context.event(object, kind, &is.reason, &is.message).await;
+    }
+    if outcome.restarted > 0 {
+        let restarted = outcome.restarted;
+        let note = format!("{restarted} workloads that use a changed Secret are restarted");
+        context
+            .event(object, EventType::Normal, "Redeployed", &note)
+            .await;
     }
     for trouble in &outcome.troubles {
         warn!(
@@ -313,7 +395,7 @@ fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -
             },
         },
         State {
-            name: "Synced",
+            name: SYNCED,
             holds: first.is_none() && !is_stale,
             reason: match is_stale && first.is_none() {
                 true => Reason::Unreachable.as_str(),
@@ -343,6 +425,12 @@ fn told(first: &Trouble, all: usize) -> String {
 fn entry<'a>(status: &'a PhaseSecretStatus, secret: &SecretName) -> Option<&'a SecretStatus> {
     let is_it = |of: &&SecretStatus| of.namespace == secret.namespace && of.name == secret.name;
     status.secrets.iter().find(is_it)
+}
+
+impl SecretName {
+    fn object_ref(&self) -> ObjectRef<PartialObjectMeta<Secret>> {
+        ObjectRef::new(&self.name).within(&self.namespace)
+    }
 }
 
 fn name(object: &PhaseSecret) -> String {
@@ -391,6 +479,6 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
     digest
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -44,13 +44,13 @@ pub(super) async fn view<U: Upstream>(
     credential: &Arc<Credential>,
     need: Need,
 ) -> Landed<Arc<View>> {
-    let most = match need {
-        Need::Fresh => shared.settings.fresh(),
-        Need::Recent => RECENT / 2,
-        Need::Since(begun) => begun.elapsed(),
-    };
     let flight = {
         let mut state = credential.state();
+        let most = match need {
+            Need::Fresh => state.fresh(),
+            Need::Recent => RECENT / 2,
+            Need::Since(begun) => begun.elapsed(),
+        };
         let view = state.view.as_ref().filter(|_| state.trouble.is_none());
         let age = |view: &&Arc<View>| view.confirmed.age().is_some_and(|age| age <= most);
         if let Some(view) = view.filter(age) {
@@ -131,9 +131,8 @@ fn install<U>(
     listing: Listing,
     confirmed: Confirmed,
 ) -> Arc<View> {
-    let in_use = shared
-        .memory
-        .in_use(&credential.id, shared.settings.polled());
+    let polled = credential.state().polled();
+    let in_use = shared.memory.in_use(&credential.id, polled);
     let mut state = credential.state();
     state.asking = None;
     credential.recovered(&mut state);
@@ -278,9 +277,8 @@ async fn ask_rows<U: Upstream>(
 
 /// Puts fetched rows into the newest view, if they are of its moment.
 fn keep<U>(shared: &Shared<U>, credential: &Credential, id: &str, rows: Rows) -> Arc<Rows> {
-    let in_use = shared
-        .memory
-        .in_use(&credential.id, shared.settings.polled());
+    let polled = credential.state().polled();
+    let in_use = shared.memory.in_use(&credential.id, polled);
     let mut state = credential.state();
     state.fetching.remove(id);
     state.late.remove(id);

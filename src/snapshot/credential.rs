@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -36,6 +36,8 @@ pub(super) struct Credential {
     pub(super) address: Lane,
     pub(super) account: Lane,
     pub(super) loaded: OnceCell<()>,
+    /// Told when it is to be asked for change more often.
+    pub(super) sooner: Arc<Notify>,
     state: Mutex<State>,
 }
 
@@ -55,6 +57,8 @@ pub(super) struct State {
     pub(super) late: HashMap<String, Trouble>,
     /// When somebody last mounted with it.
     pub(super) used: Instant,
+    /// How often it is asked for change.
+    pub(super) interval: Duration,
     /// The longest age that any of its classes accepts.
     pub(super) longest_stale: Duration,
     /// Whether it is asked now and then.
@@ -92,7 +96,12 @@ pub(super) struct Standing {
 }
 
 impl Credential {
-    pub(super) fn new(id: CredentialId, token: Token, host: Host) -> Result<Self, UnusableBearer> {
+    pub(super) fn new(
+        id: CredentialId,
+        token: Token,
+        host: Host,
+        interval: Duration,
+    ) -> Result<Self, UnusableBearer> {
         let mut asker = Asker::default();
         asker.copy_from_slice(&id[..16]);
         let secret = token.derive(DISK_PURPOSE);
@@ -104,6 +113,7 @@ impl Credential {
             address: Lane::Address(host.clone()),
             account: Lane::Account(host.clone(), *token.account()),
             loaded: OnceCell::new(),
+            sooner: Arc::default(),
             state: Mutex::new(State {
                 view: None,
                 fallback: None,
@@ -112,6 +122,7 @@ impl Credential {
                 fetching: HashMap::new(),
                 late: HashMap::new(),
                 used: Instant::now(),
+                interval,
                 longest_stale: Duration::ZERO,
                 is_polled: false,
                 saved: None,
@@ -137,14 +148,23 @@ impl Credential {
         lock(&self.state)
     }
 
-    pub(super) fn standing(&self, settings: &Settings) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         let state = self.state();
         let age = state.view.as_ref().and_then(|view| view.confirmed.age());
         Standing {
-            is_fresh: age.is_some_and(|age| age <= settings.fresh()),
+            is_fresh: age.is_some_and(|age| age <= state.fresh()),
             view: state.view.clone(),
             trouble: state.trouble.clone(),
         }
+    }
+
+    /// Somebody wishes it to be asked for change so often; whether that is more often
+    /// than before.
+    pub(super) fn hurries(&self, wish: Duration) -> bool {
+        let mut state = self.state();
+        let is_sooner = wish < state.interval;
+        state.interval = state.interval.min(wish);
+        is_sooner
     }
 
     /// Somebody mounts with it; whether it must be polled from now on.
@@ -217,6 +237,17 @@ const DISK_PURPOSE: &str = "phase-csi-provider state directory v1";
 pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(10);
 
 impl State {
+    /// How old a view may be and still count for how things are: a poll may be a
+    /// half late, and its answer on its way.
+    pub(super) fn fresh(&self) -> Duration {
+        self.interval + self.interval / 2 + self.interval.min(Duration::from_secs(5))
+    }
+
+    /// How long it is polled though nobody uses it.
+    pub(super) fn polled(&self) -> Duration {
+        Settings::polled(self.interval)
+    }
+
     /// The next generation's number.
     pub(super) fn next(&mut self) -> u64 {
         self.generation += 1;

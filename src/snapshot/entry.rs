@@ -24,6 +24,9 @@ pub struct Recipe {
     pub query: Query,
     /// How old an answer may be for a new volume, where the class says so.
     pub max_stale: Option<Duration>,
+    /// How often Phase is asked for change while this is in use; by default as the
+    /// settings say. Of all recipes of a credential the shortest counts.
+    pub poll_interval: Option<Duration>,
     /// Makes the answer's bytes of opened secrets.
     pub make: Make,
 }

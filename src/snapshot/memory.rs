@@ -117,6 +117,15 @@ impl Memory {
             .collect()
     }
 
+    /// How often those of a credential wish Phase to be asked which were used within a
+    /// time; nothing for one that leaves it open.
+    pub(super) fn poll_intervals(&self, id: &CredentialId, within: Duration) -> Vec<Duration> {
+        let entries = self.entries_of(id).into_iter();
+        let used = entries.filter(|entry| entry.state().used.elapsed() <= within);
+        used.filter_map(|entry| entry.recipe.poll_interval)
+            .collect()
+    }
+
     /// The environments that answers of one credential are made of, if anybody
     /// mounted these answers within a time.
     pub(super) fn in_use(&self, id: &CredentialId, within: Duration) -> Vec<String> {

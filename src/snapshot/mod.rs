@@ -54,6 +54,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use tokio::sync::broadcast;
 use zeroize::Zeroizing;
 
 pub use entry::{About, Made, Make, Recipe};
@@ -103,16 +104,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How old a view may be and still count for how things are: a poll may be a
-    /// half late, and its answer on its way.
-    fn fresh(&self) -> Duration {
-        self.poll_interval + self.poll_interval / 2 + self.poll_interval.min(Duration::from_secs(5))
-    }
-
-    /// How long a credential that nobody mounts with is polled: some republish
-    /// periods, which are 60 to 90 s.
-    fn polled(&self) -> Duration {
-        Duration::from_secs(6 * 60)
+    /// How long a credential that nobody uses is polled, which is asked for change so
+    /// often: some republish periods, which are 60 to 90 s, or some intervals.
+    fn polled(interval: Duration) -> Duration {
+        Duration::from_secs(6 * 60).max(interval * 3)
     }
 }
 
@@ -199,6 +194,10 @@ pub struct Figures {
 #[derive(Default)]
 struct Tally([AtomicU64; 4]);
 
+/// A credential whose secrets may be others than before, or which Phase has begun or
+/// ceased to refuse: by its [`name`](Token::name).
+pub type News = [u8; 32];
+
 /// The node's memory.
 pub struct Snapshot<U>(Arc<Shared<U>>);
 
@@ -228,6 +227,13 @@ impl<U: Upstream> Snapshot<U> {
         };
         let mount = Mount::new(&self.0, entry, ask.volume, &ask.class, ask.deadline);
         mount.answer().await
+    }
+
+    /// What polls find from now on. Whoever reads too slowly is told that something was
+    /// missed.
+    #[must_use]
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.0.news.subscribe()
     }
 
     /// What is remembered, in numbers.

@@ -79,7 +79,7 @@ impl<'a, U: Upstream> Mount<'a, U> {
             view,
             is_fresh,
             trouble,
-        } = self.entry.credential.standing(&self.shared.settings);
+        } = self.entry.credential.standing();
         let state = self.entry.state();
         let good = state.good.clone();
         let failure = state.failure.as_ref().filter(|failure| {

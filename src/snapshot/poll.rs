@@ -22,22 +22,30 @@ const SWEEP: Duration = Duration::from_secs(30);
 
 /// Asks for change until nobody mounts with the credential any more.
 pub(super) async fn poll<U: Upstream>(shared: Weak<Shared<U>>, credential: Weak<Credential>) {
-    let Some(interval) = shared.upgrade().map(|shared| shared.settings.poll_interval) else {
+    let Some((interval, sooner)) = credential.upgrade().map(|credential| {
+        let sooner = Arc::clone(&credential.sooner);
+        (credential.state().interval, sooner)
+    }) else {
         return;
     };
     // The nodes of a cluster that start together do not ask together.
     let mut pause = interval.mul_f64(0.5 + 0.5 * fastrand::f64());
     loop {
-        sleep(pause).await;
+        // Nothing is kept alive meanwhile.
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = sooner.notified() => {}
+        }
         let (Some(shared), Some(credential)) = (shared.upgrade(), credential.upgrade()) else {
             return;
         };
-        if is_idle(&shared, &credential) {
+        if is_idle(&credential) {
             return;
         }
-        pause = match soon(&shared, &credential) {
+        let interval = adjusted(&shared, &credential);
+        pause = match soon(&credential) {
             Some(left) => left,
-            None => match once(&shared, &credential).await {
+            None => match told(&shared, &credential).await {
                 true => interval.mul_f64(1.0 + 0.1 * fastrand::f64()),
                 // Whoever comes again at the same time of each minute finds the limit
                 // used up by the same others each time.
@@ -47,19 +55,51 @@ pub(super) async fn poll<U: Upstream>(shared: Weak<Shared<U>>, credential: Weak<
     }
 }
 
+/// How often the credential is asked from now on: as often as one of those wishes that
+/// are in use.
+fn adjusted<U>(shared: &Shared<U>, credential: &Credential) -> Duration {
+    let polled = credential.state().polled();
+    let wishes = shared.memory.poll_intervals(&credential.id, polled);
+    let interval = wishes.into_iter().min();
+    let interval = interval.unwrap_or(shared.settings.poll_interval);
+    credential.state().interval = interval;
+    interval
+}
+
+/// [`once`], and word of what it has changed.
+async fn told<U: Upstream>(shared: &Arc<Shared<U>>, credential: &Arc<Credential>) -> bool {
+    let before = outlook(credential);
+    let is_answered = once(shared, credential).await;
+    if outlook(credential) != before {
+        // Nobody may want to know.
+        drop(shared.news.send(*credential.token.name()));
+    }
+    is_answered
+}
+
+/// What somebody would see of it: which moment, and whether Phase answers.
+fn outlook(credential: &Credential) -> (Option<u64>, Option<Meaning>) {
+    let state = credential.state();
+    let trouble = state.trouble.as_ref();
+    (
+        state.view.as_ref().map(|view| view.generation),
+        trouble.map(|trouble| trouble.refusal.meaning()),
+    )
+}
+
 /// Whether nobody mounted with it for long; then it is not asked any more.
-fn is_idle<U>(shared: &Shared<U>, credential: &Credential) -> bool {
+fn is_idle(credential: &Credential) -> bool {
     let mut state = credential.state();
-    let is_idle = state.used.elapsed() > shared.settings.polled();
+    let is_idle = state.used.elapsed() > state.polled();
     state.is_polled = !is_idle;
     is_idle
 }
 
 /// How long to wait because a mount asked a moment ago, or because only a mount may
 /// ask again: Phase refuses the credential.
-fn soon<U>(shared: &Shared<U>, credential: &Credential) -> Option<Duration> {
+fn soon(credential: &Credential) -> Option<Duration> {
     let state = credential.state();
-    let interval = shared.settings.poll_interval;
+    let interval = state.interval;
     if let Some(trouble) = &state.trouble {
         return (trouble.refusal.meaning() == Meaning::Final).then_some(interval);
     }
@@ -93,7 +133,8 @@ async fn once<U: Upstream>(shared: &Arc<Shared<U>>, credential: &Arc<Credential>
 
 /// A place in the budget that mounts do not need.
 async fn place<U>(shared: &Shared<U>, credential: &Credential, lane: &Lane) -> Option<Pass> {
-    let deadline = Deadline::after(shared.settings.poll_interval.max(Duration::from_secs(5)));
+    let interval = credential.state().interval;
+    let deadline = Deadline::after(interval.max(Duration::from_secs(5)));
     let admitted = shared
         .gate
         .admit(lane, &credential.asker, Priority::Poll, deadline);
@@ -103,9 +144,8 @@ async fn place<U>(shared: &Shared<U>, credential: &Credential, lane: &Lane) -> O
 /// The environments in use that changed, and those that were not fetched for about an
 /// hour.
 fn due<U>(shared: &Shared<U>, credential: &Credential) -> Vec<String> {
-    let in_use = shared
-        .memory
-        .in_use(&credential.id, shared.settings.polled());
+    let polled = credential.state().polled();
+    let in_use = shared.memory.in_use(&credential.id, polled);
     let state = credential.state();
     let Some(view) = &state.view else {
         return Vec::new();

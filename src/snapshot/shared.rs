@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::credential::{Credential, Saved};
@@ -16,7 +17,7 @@ use super::refusal::Refusal;
 use super::upstream::Upstream;
 use super::vault::{Vault, random};
 use super::view::{Confirmed, Listing, Rows, View};
-use super::{Figures, Settings, Source, Tally, digest, poll};
+use super::{Figures, News, Settings, Source, Tally, digest, poll};
 use crate::phase::Error;
 use crate::phase::opener::Opener;
 use crate::phase::token::Token;
@@ -31,6 +32,7 @@ pub(super) struct Shared<U> {
     pub(super) memory: Memory,
     pub(super) store: Option<Store>,
     pub(super) tally: Tally,
+    pub(super) news: broadcast::Sender<News>,
 }
 
 impl<U> Shared<U> {
@@ -49,6 +51,7 @@ impl<U> Shared<U> {
             settings,
             store,
             tally: Tally::default(),
+            news: broadcast::Sender::new(MOST_NEWS),
         }
     }
 
@@ -66,8 +69,15 @@ impl<U> Shared<U> {
         // A host that only `*` allows is asked in another way.
         name.update(&[u8::from(host.is_screened())]);
         let name = digest(name);
-        let make = || Credential::new(name, token, host);
+        let interval = self.settings.poll_interval;
+        let make = || Credential::new(name, token, host, interval);
         let credential = self.memory.credential(name, make).map_err(Error::from)?;
+        if recipe
+            .poll_interval
+            .is_some_and(|wish| credential.hurries(wish))
+        {
+            credential.sooner.notify_one();
+        }
         Ok(self.memory.add_entry(id, Entry::new(recipe, credential)))
     }
 
@@ -261,7 +271,9 @@ impl<U> Shared<U> {
             entries,
             volumes,
             bytes,
-            oldest: self.memory.oldest(self.settings.polled()),
+            oldest: self
+                .memory
+                .oldest(Settings::polled(self.settings.poll_interval)),
             budget: self.gate.remaining(),
         }
     }
@@ -280,6 +292,8 @@ impl<U: Upstream> Shared<U> {
     }
 }
 
+/// So many news may wait for a reader.
+const MOST_NEWS: usize = 1_024;
 /// A volume that lives is republished every 60 to 90 s: ten times missed, it is gone.
 const UNSEEN_VOLUME: Duration = Duration::from_secs(15 * 60);
 /// Longer than its volumes, so that a pod that starts again finds it.

@@ -57,6 +57,15 @@ pub struct ControllerArgs {
     )]
     pub request_budget: u32,
 
+    /// Namespace of the Lease by which one of several replicas works; without it, each does
+    #[arg(
+        long,
+        env = "PHASE_CSI_LEADER_ELECTION_NAMESPACE",
+        hide_env = true,
+        value_name = "NS"
+    )]
+    pub leader_election_namespace: Option<String>,
+
     /// How many resources are worked on at once
     #[arg(
         long,

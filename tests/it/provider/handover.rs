@@ -14,6 +14,12 @@ async fn successor(first: &Provider, says: &'static str) -> Bound {
         .unwrap()
 }
 
+/// Whether the request met the end of its connection, which said that it was not looked
+/// at: drivers (grpc-go) send such a one again by themselves, tonic does not.
+fn is_unprocessed(error: &tonic::Status) -> bool {
+    format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
+}
+
 #[tokio::test]
 async fn no_mount_is_lost_and_the_last_ones_reach_the_successor() {
     let first = Provider::start(|_, _| async {
@@ -29,9 +35,11 @@ async fn no_mount_is_lost_and_the_last_ones_reach_the_successor() {
         drivers.push(tokio::spawn(async move {
             let mut last = Vec::new();
             while !over.load(Ordering::Relaxed) || last != b"second" {
-                last = mount(client.clone()).await.unwrap().files[0]
-                    .contents
-                    .clone();
+                last = match mount(client.clone()).await {
+                    Ok(answer) => answer.files[0].contents.clone(),
+                    Err(error) if is_unprocessed(&error) => continue,
+                    Err(error) => panic!("{error:?}"),
+                };
             }
         }));
     }
