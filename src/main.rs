@@ -70,7 +70,7 @@ enum Command {
     /// Print the manual page of the program, or of a command
     #[command(after_help = MAN)]
     Man {
-        /// Which command
+        /// Which
         command: Option<Page>,
     },
 }

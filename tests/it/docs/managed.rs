@@ -44,7 +44,10 @@ fn the_page_has_every_field_with_its_default() {
     let page = file(PAGE);
     let tables = [
         ("Fields of `spec`", &schema),
-        ("Fields of an entry of `managedSecretReferences`", &schema["properties"][OUTPUTS]["items"]),
+        (
+            "Fields of an entry of `managedSecretReferences`",
+            &schema["properties"][OUTPUTS]["items"],
+        ),
     ];
     for (heading, schema) in tables {
         let mut fields = BTreeMap::new();
@@ -57,7 +60,9 @@ fn the_page_has_every_field_with_its_default() {
                 Value::String(text) => text,
                 other => other.to_string(),
             };
-            let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` ")));
+            let row = page
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{name}` ")));
             let shown = row.unwrap().rsplit('|').nth(1).unwrap();
             assert!(shown.contains(&format!("`{default}`")), "{name}: {default}");
         }
@@ -102,7 +107,10 @@ fn every_resource_that_is_shown_is_taken() {
                 continue;
             }
             let documents: Vec<Value> = serde_saphyr::from_multiple(&block.text).unwrap();
-            for object in documents.iter().filter(|object| object["kind"] == json!("PhaseSecret")) {
+            for object in documents
+                .iter()
+                .filter(|object| object["kind"] == json!("PhaseSecret"))
+            {
                 assert!(is_known(&object["spec"], &schema), "{}", block.place);
                 let resource: PhaseSecret = serde_json::from_value(object.clone()).unwrap();
                 let namespace = resource.metadata.namespace.unwrap();
