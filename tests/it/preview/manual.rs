@@ -26,7 +26,9 @@ async fn help_is_one_screen_with_an_example() {
     for command in [&[][..]].into_iter().chain(commands) {
         let help = out(&[command, &["--help"]].concat()).await;
         // A daemon has more flags than a person types.
-        let is_daemon = ["serve", "controller"].iter().any(|of| command.contains(of));
+        let is_daemon = ["serve", "controller"]
+            .iter()
+            .any(|of| command.contains(of));
         let screen = if is_daemon { 30 } else { 24 };
         assert!(help.lines().count() <= screen, "{help}");
         assert!(help.contains("\nExample"), "{help}");
