@@ -202,7 +202,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         either(&mut terminate, &mut interrupt).await;
-        info!("stopping: running mounts may finish");
+        info!("stopping: what runs may finish");
         tokio::spawn(async move {
             either(&mut terminate, &mut interrupt).await;
             exit(1);

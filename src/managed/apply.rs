@@ -321,7 +321,8 @@ fn refused(output: &Output, status: &Status) -> ApplyError {
         of.is_some_and(|details| details.kind == "namespaces")
     };
     match status.code {
-        403 => ApplyError::Forbidden { secret },
+        // Quotas, webhooks and namespaces that go away say 403 in other words.
+        403 if status.message.contains(" cannot ") => ApplyError::Forbidden { secret },
         404 if namespace_is_missing() => ApplyError::NoNamespace {
             namespace: secret.namespace,
         },

@@ -4,20 +4,22 @@ mod args;
 
 pub use args::ControllerArgs;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::stream::{StreamExt, select};
+use futures_util::future::ready;
+use futures_util::stream::{StreamExt, TryStreamExt, select, unfold};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::controller::{
-    Action, Config, ReconcileRequest, applier, trigger_self, trigger_with,
-};
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::controller::{Action, Config, ReconcileRequest, applier, trigger_self};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Resource, ResourceExt};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
@@ -33,6 +35,9 @@ use crate::snapshot::{Settings, Snapshot};
 
 /// Changes of one resource within this time are one.
 const TOGETHER: Duration = Duration::from_millis(200);
+
+/// So many resources may wait that were changed elsewhere.
+const MOST_POKES: usize = 1_024;
 
 /// Why the controller could not start.
 #[derive(Debug, thiserror::Error)]
@@ -106,13 +111,33 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
 
 /// Keeps all places; when it is dropped, all of that ends.
 async fn keep(places: &[Place]) {
+    let (live, writers): (Vec<_>, Vec<_>) = places.iter().map(|_| reflector::store()).unzip();
+    let live: Arc<[_]> = live.into();
+    let (pokes, poked): (Vec<_>, Vec<_>) = places.iter().map(|_| channel(MOST_POKES)).unzip();
+    let names = places.iter().map(|place| place.namespace.clone());
+    let pokes: Arc<HashMap<_, _>> = Arc::new(names.zip(pokes).collect());
     let mut running = JoinSet::new();
-    for place in places {
-        running.spawn(place.clone().keep());
+    for ((place, writer), poked) in places.iter().zip(writers).zip(poked) {
+        let watched = Watched {
+            live: Arc::clone(&live),
+            writer,
+            pokes: Arc::clone(&pokes),
+            poked,
+        };
+        running.spawn(place.clone().keep(watched));
     }
     info!("managed Secrets are kept");
     // None of them ends.
     running.join_next().await;
+}
+
+/// What places share: a resource of one may have a Secret in another.
+struct Watched {
+    live: Arc<[Store<PartialObjectMeta<Secret>>]>,
+    writer: Writer<PartialObjectMeta<Secret>>,
+    /// By namespace: resources whose Secret has changed elsewhere.
+    pokes: Arc<HashMap<Option<String>, Sender<ObjectRef<PhaseSecret>>>>,
+    poked: Receiver<ObjectRef<PhaseSecret>>,
 }
 
 /// A namespace, or the whole cluster.
@@ -138,9 +163,8 @@ impl Place {
         }
     }
 
-    async fn keep(self) {
+    async fn keep(self, watched: Watched) {
         let (resources, resources_writer) = reflector::store();
-        let (live, live_writer) = reflector::store();
         let changed = watcher(self.api::<PhaseSecret>(), watcher::Config::default());
         let changed = changed
             .default_backoff()
@@ -154,7 +178,7 @@ impl Place {
         );
         let drifted = drifted
             .default_backoff()
-            .reflect(live_writer)
+            .reflect(watched.writer)
             .touched_objects();
         let readers = Arc::new(Readers::default());
         let changes = news(
@@ -170,16 +194,36 @@ impl Place {
             hosts: self.hosts,
             interval: self.interval,
             resources: resources.clone(),
-            live,
+            live: watched.live,
             written: Mutex::default(),
             failures: Mutex::default(),
         });
         let config = Config::default()
             .debounce(TOGETHER)
             .concurrency(self.concurrency);
+        let (pokes, own) = (watched.pokes, self.namespace);
+        let drifted = drifted.filter_map(move |secret| {
+            let here = secret.map(|secret| {
+                let of = owner(&secret)?;
+                let key = own.as_ref().and_then(|_| of.namespace.clone());
+                match pokes.get(&key) {
+                    _ if key == own => return Some(of),
+                    // If it is full, its resources are looked at before long anyway.
+                    Some(place) => drop(place.try_send(of)),
+                    None => {}
+                }
+                None
+            });
+            ready(here.transpose())
+        });
+        let poked = unfold(watched.poked, async |mut poked| {
+            let object = poked.recv().await?;
+            Some((object, poked))
+        });
+        let others = select(Box::pin(poked), changes).map(Ok);
         let queue = select(
-            select(trigger_self(changed, ()), trigger_with(drifted, owner)),
-            changes.map(|object| Ok(object.into())),
+            trigger_self(changed, ()),
+            select(drifted, others).map_ok(ReconcileRequest::from),
         );
         let never = |_, _: &std::convert::Infallible, _| Action::await_change();
         let work = applier(
@@ -200,8 +244,8 @@ impl Place {
 }
 
 /// The resource that a Secret says it belongs to.
-fn owner(secret: PartialObjectMeta<Secret>) -> Option<ReconcileRequest<PhaseSecret>> {
+fn owner(secret: &PartialObjectMeta<Secret>) -> Option<ObjectRef<PhaseSecret>> {
     let owner = secret.annotations().get(OWNER)?;
     let (namespace, name) = owner.split_once('/')?;
-    Some(ObjectRef::new(name).within(namespace).into())
+    Some(ObjectRef::new(name).within(namespace))
 }

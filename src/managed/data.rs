@@ -251,3 +251,6 @@ fn json(entries: &Entries) -> Option<SecretSlice<u8>> {
         .ok()?;
     buffer.finish().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,7 +105,6 @@ impl Election {
                     ..ObjectMeta::default()
                 },
                 spec: Some(self.spec(0)),
-                ..Lease::default()
             };
             let made = self.leases.create(&PostParams::default(), &lease).await?;
             return Ok(Some(made));

@@ -354,3 +354,6 @@ impl std::fmt::Display for SecretName {
         write!(f, "{}/{}", self.namespace, self.name)
     }
 }
+
+#[cfg(test)]
+mod tests;

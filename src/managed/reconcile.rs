@@ -39,32 +39,33 @@ const SYNCED: &str = "Synced";
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// All that the way needs.
-pub struct Context<U> {
+pub(super) struct Context<U> {
     /// The API server.
-    pub client: kube::Client,
+    pub(super) client: kube::Client,
     /// Where events go.
-    pub recorder: Recorder,
+    pub(super) recorder: Recorder,
     /// What is remembered of Phase.
-    pub snapshot: Arc<Snapshot<U>>,
+    pub(super) snapshot: Arc<Snapshot<U>>,
     /// Who reads with which token.
-    pub readers: Arc<Readers>,
+    pub(super) readers: Arc<Readers>,
     /// In place of the resources' own polling interval, in tests.
-    pub interval: Option<Duration>,
+    pub(super) interval: Option<Duration>,
     /// The resources that there are.
-    pub resources: Store<PhaseSecret>,
+    pub(super) resources: Store<PhaseSecret>,
     /// Which consoles a resource may name.
-    pub hosts: AllowedHosts,
-    /// The metadata of Secrets that were written, as the API server has them now.
-    pub live: Store<PartialObjectMeta<Secret>>,
+    pub(super) hosts: AllowedHosts,
+    /// The metadata of Secrets that were written, as the API server has them now: of each
+    /// namespace that is looked after, or of all.
+    pub(super) live: Arc<[Store<PartialObjectMeta<Secret>>]>,
     /// What was written last, by Secret; little more than there are in `live`.
-    pub written: Mutex<HashMap<SecretName, Written>>,
+    pub(super) written: Mutex<HashMap<SecretName, Written>>,
     /// How often each resource has failed in a row: no more than there are resources.
-    pub failures: Mutex<HashMap<ObjectRef<PhaseSecret>, u32>>,
+    pub(super) failures: Mutex<HashMap<ObjectRef<PhaseSecret>, u32>>,
 }
 
 /// What was written of a Secret.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Written {
+pub(super) struct Written {
     /// Everything that was said of it.
     wish: [u8; 32],
     /// What the API server made of it.
@@ -87,7 +88,7 @@ struct Outcome {
 ///
 /// # Errors
 /// Never: what fails is told and tried again.
-pub async fn reconcile<U: Upstream>(
+pub(super) async fn reconcile<U: Upstream>(
     object: Arc<PhaseSecret>,
     context: Arc<Context<U>>,
 ) -> Result<Action, std::convert::Infallible> {
@@ -141,9 +142,15 @@ impl<U> Context<U> {
         const MORE: usize = 64;
         let mut written = lock(&self.written);
         written.insert(secret, now);
-        if written.len() > 2 * self.live.len() + MORE {
-            written.retain(|secret, _| self.live.get(&secret.object_ref()).is_some());
+        if written.len() > 2 * self.live.iter().map(Store::len).sum::<usize>() + MORE {
+            written.retain(|secret, _| self.live(secret).is_some());
         }
+    }
+
+    /// What the API server has of a Secret now, where that is watched.
+    fn live(&self, secret: &SecretName) -> Option<Arc<PartialObjectMeta<Secret>>> {
+        let key = secret.object_ref();
+        self.live.iter().find_map(|live| live.get(&key))
     }
     fn wait(&self, object: &PhaseSecret, is_failed: bool, interval: Duration) -> Duration {
         let mut failures = lock(&self.failures);
@@ -261,11 +268,8 @@ async fn one<U>(
     before: Option<&SecretStatus>,
 ) -> Result<Done, Trouble> {
     let output = write.output;
-    let key = output.secret.object_ref();
-    let live = context
-        .live
-        .get(&key)
-        .and_then(|live| live.resource_version());
+    let live = context.live(&output.secret);
+    let live = live.and_then(|live| live.resource_version());
     let wish = wish(write);
     let (mut has_written, mut restarted) = (false, 0);
     let known = lock(&context.written).get(&output.secret).cloned();
@@ -288,7 +292,7 @@ async fn one<U>(
     if before.is_some_and(|before| before.content_hash != write.hash) {
         let selector = plan.redeploy.as_deref();
         let done = redeploy(&context.client, &output.secret, write.hash, selector).await;
-        restarted = done.map_err(|error| Trouble::new(Reason::ApiUnavailable, error))?;
+        restarted = done.map_err(|error| Trouble::new((&error).into(), error))?;
     }
     Ok(Done {
         has_written,
@@ -406,11 +410,17 @@ fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -
         State {
             name: "Stale",
             holds: is_stale,
-            reason: if is_stale { "Unreachable" } else { "Confirmed" },
-            message: match is_stale {
-                true => "Phase cannot be asked: the Secrets keep what they have".to_owned(),
-                false => "Phase was asked".to_owned(),
+            reason: match (is_stale, &outcome.about) {
+                (true, _) => "Unreachable",
+                (false, Some(_)) => "Confirmed",
+                (false, None) => "Unknown",
             },
+            message: match (is_stale, &outcome.about) {
+                (true, _) => "Phase cannot be asked: the Secrets keep what they have",
+                (false, Some(_)) => "Phase was asked",
+                (false, None) => "Phase was not asked, or refused: see Synced",
+            }
+            .to_owned(),
         },
     ]
 }

@@ -19,6 +19,7 @@ use tracing::info;
 
 use super::apply::{FIELD_MANAGER, WITHIN};
 use super::plan::SecretName;
+use crate::class::shortened;
 
 /// The annotation by which a workload wishes to be restarted; `"false"` takes it back.
 pub const WISH: &str = "secrets.phase.dev/redeploy";
@@ -42,6 +43,11 @@ pub enum RedeployError {
         /// Where.
         namespace: String,
     },
+    /// The API server does not understand the selector.
+    #[error(
+        "spec.redeployLabelSelector {0:?} is no label selector: write for example \"tier=web\""
+    )]
+    Selector(String),
     /// No answer, or a refusal.
     #[error(
         "{kind}s in namespace {namespace} that use Secret {secret} could not all be restarted: it is tried again"
@@ -171,6 +177,10 @@ impl Change<'_> {
         match timeout(WITHIN, asked).await.map_err(|_| failed())? {
             Ok(answer) => Ok(Some(answer)),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(kube::Error::Api(status)) if status.code == 400 && self.selector.is_some() => {
+                let selector = self.selector.unwrap_or_default();
+                Err(RedeployError::Selector(shortened(selector)))
+            }
             Err(kube::Error::Api(status)) if status.code == 403 => Err(RedeployError::Forbidden {
                 kind: W::KIND,
                 namespace,

@@ -4,6 +4,11 @@
 //!
 //! Fields are texts here, also where the schema lists what they may be: an object that
 //! was stored under another schema must not stop the watch of all others.
+#![allow(
+    clippy::duplicated_attributes,
+    unreachable_pub,
+    reason = "what the derives of kube write"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::apply::ApplyError;
+use super::redeploy::RedeployError;
 use crate::cause::Cause;
 
 /// Why a `PhaseSecret` is as it is.
@@ -108,6 +109,16 @@ impl From<Cause> for Reason {
     }
 }
 
+impl From<&RedeployError> for Reason {
+    fn from(error: &RedeployError) -> Self {
+        match error {
+            RedeployError::Forbidden { .. } => Self::WriteForbidden,
+            RedeployError::Selector(_) => Self::InvalidSpec,
+            RedeployError::Failed { .. } => Self::ApiUnavailable,
+        }
+    }
+}
+
 impl From<&ApplyError> for Reason {
     fn from(error: &ApplyError) -> Self {
         match error {
@@ -137,6 +148,10 @@ pub struct Trouble {
 impl Trouble {
     /// A reason with its words.
     #[must_use]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "errors, which nobody needs afterwards"
+    )]
     pub fn new(reason: Reason, message: impl ToString) -> Self {
         Self {
             reason,

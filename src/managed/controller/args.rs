@@ -66,7 +66,7 @@ pub struct ControllerArgs {
     )]
     pub leader_election_namespace: Option<String>,
 
-    /// How many resources are worked on at once
+    /// How many resources are worked on at once, in each namespace or in the whole cluster
     #[arg(
         long,
         env = "PHASE_CSI_CONCURRENCY", hide_env = true, value_name = "NUMBER",

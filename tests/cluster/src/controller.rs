@@ -1,9 +1,11 @@
 //! The controller of managed Secrets, with a namespace and a Phase of its own.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use phase_emulator::seed::Secret;
@@ -16,8 +18,8 @@ const TOKEN: &str = "phase-service-token";
 
 /// A running controller.
 pub struct Controller {
-    /// The controller itself.
-    pub process: Process,
+    /// The controller itself, once for each replica.
+    pub replicas: Vec<Process>,
     /// Its Phase.
     pub phase: Phase,
     /// The only namespace that it looks after.
@@ -29,24 +31,77 @@ impl Controller {
     /// Starts one that looks after a new namespace and asks a Phase with these secrets,
     /// twice a second.
     pub async fn start(name: &str, secrets: Vec<Secret>) -> Self {
+        Self::start_replicas(name, secrets, 1).await
+    }
+
+    /// The same with several replicas, of which one works.
+    pub async fn start_replicas(name: &str, secrets: Vec<Secret>, replicas: usize) -> Self {
         let programs = Programs::from_environment();
         define(&programs);
         let namespace = Namespace::create(&programs.client().await, name).await;
         let phase = Phase::start(secrets, Vec::new()).await;
         namespace.token(TOKEN, &phase.token()).await;
-        let process = started(&programs, &namespace.name, &phase);
-        Self {
-            process,
+        let mut controller = Self {
+            replicas: Vec::new(),
             phase,
             namespace,
             programs,
+        };
+        for replica in 0..replicas {
+            let process = controller.started(replica);
+            controller.replicas.push(process);
         }
+        controller
     }
 
-    /// Kills it and starts it again.
-    pub async fn restart(&mut self) {
-        self.process.kill().await;
-        self.process = started(&self.programs, &self.namespace.name, &self.phase);
+    /// Kills a replica and starts it again.
+    pub async fn restart(&mut self, replica: usize) {
+        self.replicas[replica].kill().await;
+        self.replicas[replica] = self.started(replica);
+    }
+
+    /// Which replica holds the Lease.
+    pub async fn leader(&self) -> Option<usize> {
+        let leases = self.namespace.api::<Lease>();
+        let lease = leases
+            .get_opt("phase-csi-provider-controller")
+            .await
+            .unwrap()?;
+        let holder = lease.spec?.holder_identity?;
+        holder
+            .split_once('_')?
+            .0
+            .strip_prefix("replica-")?
+            .parse()
+            .ok()
+    }
+
+    fn started(&self, replica: usize) -> Process {
+        let namespace = self.namespace.name.as_str();
+        let arguments = [
+            "controller",
+            "--namespace",
+            namespace,
+            "--leader-election-namespace",
+            namespace,
+            "--phase-host",
+            &self.phase.url(),
+            "--log-level",
+            "trace",
+            "--test-only-poll-interval",
+            "500ms",
+            "--request-budget",
+            "100000",
+        ];
+        let folder = self.programs.folder.join(namespace);
+        std::fs::create_dir_all(&folder).unwrap();
+        let name = format!("replica-{replica}");
+        let variables = [
+            ("KUBECONFIG", self.programs.kubeconfig.as_os_str()),
+            ("HOSTNAME", OsStr::new(&name)),
+        ];
+        let log = folder.join(format!("{name}.log"));
+        Process::start(&self.programs.provider, arguments, &variables, &log)
     }
 
     /// Creates or changes a resource of app `shop` that writes these Secrets.
@@ -120,31 +175,6 @@ impl Controller {
         })
         .await;
     }
-}
-
-fn started(programs: &Programs, namespace: &str, phase: &Phase) -> Process {
-    let arguments = [
-        "controller",
-        "--namespace",
-        namespace,
-        "--phase-host",
-        &phase.url(),
-        "--log-level",
-        "trace",
-        "--test-only-poll-interval",
-        "500ms",
-        "--request-budget",
-        "100000",
-    ];
-    let folder = programs.folder.join(namespace);
-    std::fs::create_dir_all(&folder).unwrap();
-    let variables = [("KUBECONFIG", programs.kubeconfig.as_os_str())];
-    Process::start(
-        &programs.provider,
-        arguments,
-        &variables,
-        &folder.join("controller.log"),
-    )
 }
 
 /// Defines the resource, once, as an administrator does.

@@ -1,8 +1,15 @@
 //! Managed Secrets: what the controller makes of `PhaseSecret` resources.
 
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{Event, Secret};
+use kube::api::{Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use phase_csi_cluster::{Controller, eventually, secret};
 use serde_json::json;
 
@@ -244,7 +251,7 @@ async fn annotated_workloads_that_use_a_changed_secret_restart_once() {
     })
     .await;
     let after = generations(&controller).await;
-    controller.restart().await;
+    controller.restart(0).await;
     controller.phase.set("/", "OTHER", "canary-3");
     controller.shows("shop", "OTHER", "canary-3").await;
     eventually("the next restarts", async || {
@@ -260,6 +267,86 @@ async fn annotated_workloads_that_use_a_changed_secret_restart_once() {
         .await
         .unwrap();
     assert_eq!(found.metadata.generation, Some(1));
+}
+
+/// `LEADER_KILLS` of them; each takes as long as a Lease lasts.
+#[tokio::test]
+async fn a_killed_leader_is_followed_and_nothing_is_written_twice() {
+    let kills = std::env::var("LEADER_KILLS").map_or(2, |text| text.parse().unwrap());
+    let secrets = vec![secret("/", "KEY", "canary-0")];
+    let mut controller = Controller::start_replicas("managed-leader", secrets, 2).await;
+    controller.resource("shop", named("shop")).await;
+    controller.shows("shop", "KEY", "canary-0").await;
+    let secrets = controller.namespace.api::<Secret>();
+    let only = WatchParams::default().fields("metadata.name=shop");
+    let version = controller.namespace.secret("shop").await.unwrap();
+    let version = version.metadata.resource_version.unwrap();
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&writes);
+    let watch = tokio::spawn(async move {
+        let mut events = pin!(secrets.watch(&only.timeout(290), &version).await.unwrap());
+        while let Some(event) = events.next().await {
+            assert!(
+                matches!(event.unwrap(), WatchEvent::Modified(_)),
+                "never deleted"
+            );
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    for kill in 1..=kills {
+        let leader = eventually("a leader", async || controller.leader().await).await;
+        let text = format!("canary-{kill}");
+        controller.phase.set("/", "KEY", &text);
+        let moment = Duration::from_millis(kill * 7_919 % 1_500);
+        tokio::time::sleep(moment).await;
+        controller.restart(leader).await;
+        controller.shows("shop", "KEY", &text).await;
+        eventually("another leader", async || {
+            controller.leader().await.filter(|now| *now != leader)
+        })
+        .await;
+    }
+    controller.synced("shop", "Synced").await;
+    watch.abort();
+    let writes = writes.load(Ordering::SeqCst);
+    assert_eq!(u64::try_from(writes).unwrap(), kills, "one for each change");
+}
+
+#[tokio::test]
+async fn an_event_is_told_once_for_each_change_of_state() {
+    let controller = Controller::start("managed-events", vec![secret("/", "KEY", "canary")]).await;
+    controller.resource("shop", named("shop")).await;
+    controller.synced("shop", "Synced").await;
+    controller.phase.forbid();
+    controller.phase.set("/", "KEY", "canary-other");
+    let message = controller.synced("shop", "AccessForbidden").await;
+    assert!(!message.contains("canary"), "{message}");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    controller.phase.heal();
+    controller.shows("shop", "KEY", "canary-other").await;
+    controller.synced("shop", "Synced").await;
+    let counts = eventually("the second event of its kind", async || {
+        let counts = event_counts(&controller).await;
+        (counts.get("Synced") == Some(&2)).then_some(counts)
+    })
+    .await;
+    assert_eq!(
+        counts,
+        [("AccessForbidden".to_owned(), 1), ("Synced".to_owned(), 2)].into()
+    );
+    let told = controller.namespace.events().await;
+    assert!(!format!("{told:?}").contains("canary"));
+}
+
+/// How often each reason was told. Equal events are one object that counts.
+async fn event_counts(controller: &Controller) -> BTreeMap<String, i32> {
+    let events = controller.namespace.api::<Event>();
+    let events = events.list(&Default::default()).await.unwrap();
+    let pair = |event: Event| {
+        let count = event.series.and_then(|series| series.count);
+        (event.reason.unwrap(), count.unwrap_or(1))
+    };
+    events.items.into_iter().map(pair).collect()
 }
 
 #[tokio::test]
@@ -351,7 +438,7 @@ async fn deployment(
         .unwrap();
 }
 
-async fn generations(controller: &Controller) -> std::collections::BTreeMap<String, i64> {
+async fn generations(controller: &Controller) -> BTreeMap<String, i64> {
     let all = controller
         .namespace
         .api::<Deployment>()
