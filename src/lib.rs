@@ -25,6 +25,7 @@ pub mod phase;
 pub mod preview;
 pub mod probe;
 pub mod provider;
+mod random;
 pub mod render;
 pub mod serve;
 pub mod snapshot;

@@ -6,9 +6,11 @@
 
 mod class;
 mod scalar;
+mod text;
 
 pub use class::{API_GROUP, CLASS_KIND, Parameter, ProviderClass, place_in_file};
 pub use scalar::{Scalar, scalar};
+pub(crate) use text::{as_scalar, comment};
 
 use std::fs;
 use std::io::{self, Read};
