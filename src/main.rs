@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use phase_csi_provider::check::{self, CheckArgs, Outcome};
 use phase_csi_provider::core_dumps;
+use phase_csi_provider::encryption::{self, EncryptionConfigArgs};
 use phase_csi_provider::manual;
 use phase_csi_provider::preview::{self, RenderArgs};
 use phase_csi_provider::probe::{self, ProbeArgs};
@@ -43,6 +44,8 @@ enum Command {
     Check(CheckArgs),
     /// Show what a pod would get of a class, or write it into a directory
     Render(RenderArgs),
+    /// Print a configuration that encrypts Secrets at rest, with a fresh key
+    EncryptionConfig(EncryptionConfigArgs),
     /// Ask the provider on a socket who it is
     Probe(ProbeArgs),
     /// Print the completions of a shell
@@ -54,7 +57,8 @@ enum Command {
     /// Print the manual page of the program, or of a command
     #[command(after_help = MAN)]
     Man {
-        /// Which command
+        /// The command; without it, the page of the program
+        #[arg(hide_possible_values = true)]
         command: Option<Page>,
     },
 }
@@ -64,6 +68,7 @@ enum Command {
 enum Page {
     Check,
     Completions,
+    EncryptionConfig,
     Man,
     Probe,
     Render,
@@ -76,6 +81,7 @@ async fn main() -> ExitCode {
         Command::Serve { serve, logs } => served(serve, &logs).await,
         Command::Check(args) => checked(args).await,
         Command::Render(args) => rendered(args).await,
+        Command::EncryptionConfig(args) => encrypted(&args),
         Command::Probe(args) => probed(args).await,
         Command::Completions { shell } => {
             written(manual::completions(Cli::command(), shell, &mut stdout()))
@@ -140,6 +146,16 @@ async fn rendered(args: RenderArgs) -> ExitCode {
         complain(error);
     }
     ExitCode::from(preview::exit_code(&errors))
+}
+
+fn encrypted(args: &EncryptionConfigArgs) -> ExitCode {
+    let Err(errors) = encryption::run(args) else {
+        return ExitCode::SUCCESS;
+    };
+    for error in &errors {
+        complain(error);
+    }
+    ExitCode::from(encryption::exit_code(&errors))
 }
 
 /// A reader that has seen enough is no error.
