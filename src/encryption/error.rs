@@ -129,6 +129,9 @@ pub enum Problem {
         /// One that stands elsewhere.
         other: String,
     },
+    /// No name that the API server could have a resource of.
+    #[error("is no resource: write its plural in lower case, with its group, or * for either")]
+    Resource,
     /// Several providers in one item.
     #[error("has several providers: give each an item of its own")]
     Several,
@@ -172,7 +175,7 @@ impl Error {
     const fn exit_code(&self) -> u8 {
         match self {
             Self::Documents { .. }
-            | Self::Manifest(ManifestError::NotText { .. } | ManifestError::Yaml { .. })
+            | Self::Manifest(ManifestError::Yaml { .. })
             | Self::Mistake { .. } => WRONG,
             Self::KeyName
             | Self::KeyNameTaken { .. }

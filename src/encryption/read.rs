@@ -70,7 +70,9 @@ impl Reader {
         let resources = self.field(node, path, "resources");
         let resources = resources.and_then(|(list, path)| {
             let items = self.list(list, &path)?;
-            let names: Vec<_> = items.map(|(path, node)| self.text(node, &path)).collect();
+            let names: Vec<_> = items
+                .map(|(path, node)| self.resource(node, &path))
+                .collect();
             names.into_iter().collect::<Option<Vec<_>>>()
         });
         let (list, path) = self.field(node, path, "providers")?;
@@ -82,6 +84,16 @@ impl Reader {
             resources: resources?,
             providers: providers.into_iter().collect::<Option<_>>()?,
         })
+    }
+
+    /// Its name also stands in a command that somebody will copy.
+    fn resource(&mut self, node: &Node, path: &str) -> Option<String> {
+        let name = self.text(node, path)?;
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.*".contains(c);
+        if !name.chars().all(fits) {
+            return self.wrong(node.at, path, Problem::Resource);
+        }
+        Some(name)
     }
 
     fn provider(&mut self, node: &Node, path: &str) -> Option<Provider> {

@@ -1,6 +1,7 @@
 //! `encryption-config`, run as a cluster's administrator runs it.
 
 mod fresh;
+mod mistakes;
 mod refusals;
 mod rotation;
 
