@@ -9,7 +9,9 @@
 
 mod api;
 mod csi;
+mod encrypted;
 mod installation;
+mod kms;
 mod kubelet;
 mod node;
 mod phase;
@@ -19,6 +21,8 @@ pub mod sync_controller;
 mod volume;
 
 pub use api::{Namespace, PodStatus};
+pub use encrypted::{EncryptedApi, encryption_config};
+pub use kms::KmsPlugin;
 pub use kubelet::Pod;
 pub use node::{Node, NodeBuilder, parameters};
 pub use phase::{Phase, secret, tagged, undecryptable};
