@@ -1,5 +1,9 @@
-//! Which consoles a person's commands ask, and how: the flags that `serve` has too.
+//! A person's commands: which of Phase's consoles they ask, and how (the flags that
+//! `serve` has too), and the way to standard output.
 
+use std::fs::File;
+use std::io::{self, ErrorKind, Write, stdout};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -70,5 +74,18 @@ impl ConsoleArgs {
             insecure_skip_tls_verify: self.insecure_skip_tls_verify,
             ..ClientConfig::default()
         })
+    }
+}
+
+/// Writes past the buffer of standard output, which would keep a copy of what may be
+/// secret. A reader that has seen enough is no error.
+///
+/// # Errors
+/// When standard output does not take it.
+pub(crate) fn print(bytes: &[u8]) -> io::Result<()> {
+    let descriptor = stdout().lock().as_fd().try_clone_to_owned()?;
+    match File::from(descriptor).write_all(bytes) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
     }
 }

@@ -7,7 +7,8 @@
 //! open, resolve; then [`render`]: files, modes, versions) → [`provider`] (bytes
 //! out). [`mount`] is that way in one function, [`serve`] the daemon around it.
 //! [`preview`] goes the same way for a person, from a [`manifest`], without a driver
-//! and without memory.
+//! and without memory. [`encryption`] is beside that way: it helps where secrets are
+//! in etcd all the same.
 
 pub mod cause;
 pub mod check;
@@ -17,6 +18,7 @@ pub mod core_dumps;
 pub mod credential;
 pub mod deadline;
 pub mod duration;
+pub mod encryption;
 pub mod managed;
 pub mod manifest;
 pub mod manual;
@@ -26,6 +28,7 @@ pub mod phase;
 pub mod preview;
 pub mod probe;
 pub mod provider;
+mod random;
 pub mod render;
 mod secret_types;
 pub mod serve;

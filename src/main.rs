@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use phase_csi_provider::check::{self, CheckArgs, Outcome};
 use phase_csi_provider::core_dumps;
+use phase_csi_provider::encryption::{self, EncryptionConfigArgs};
 use phase_csi_provider::managed::controller::{self, ControllerArgs};
 use phase_csi_provider::managed::resource;
 use phase_csi_provider::manual;
@@ -59,6 +60,8 @@ enum Command {
     Check(CheckArgs),
     /// Show what a pod would get of a class, or write it into a directory
     Render(RenderArgs),
+    /// Print a configuration that encrypts Secrets at rest, with a fresh key
+    EncryptionConfig(EncryptionConfigArgs),
     /// Ask the provider on a socket who it is
     Probe(ProbeArgs),
     /// Print the completions of a shell
@@ -70,7 +73,8 @@ enum Command {
     /// Print the manual page of the program, or of a command
     #[command(after_help = MAN)]
     Man {
-        /// Which
+        /// The command; without it, the page of the program
+        #[arg(hide_possible_values = true)]
         command: Option<Page>,
     },
 }
@@ -82,6 +86,7 @@ enum Page {
     Completions,
     Controller,
     Crd,
+    EncryptionConfig,
     Man,
     Probe,
     Render,
@@ -96,6 +101,7 @@ async fn main() -> ExitCode {
         Command::Crd => written(resource::print(&mut stdout())),
         Command::Check(args) => checked(args).await,
         Command::Render(args) => rendered(args).await,
+        Command::EncryptionConfig(args) => encrypted(&args),
         Command::Probe(args) => probed(args).await,
         Command::Completions { shell } => {
             written(manual::completions(Cli::command(), shell, &mut stdout()))
@@ -178,6 +184,16 @@ async fn rendered(args: RenderArgs) -> ExitCode {
         complain(error);
     }
     ExitCode::from(preview::exit_code(&errors))
+}
+
+fn encrypted(args: &EncryptionConfigArgs) -> ExitCode {
+    let Err(errors) = encryption::run(args) else {
+        return ExitCode::SUCCESS;
+    };
+    for error in &errors {
+        complain(error);
+    }
+    ExitCode::from(encryption::exit_code(&errors))
 }
 
 /// A reader that has seen enough is no error.

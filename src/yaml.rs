@@ -10,6 +10,7 @@ use std::fmt;
 use granit_parser::{
     ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, options,
 };
+use zeroize::Zeroize;
 
 /// Where something stands in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,6 +146,20 @@ impl Node {
     pub fn get(&self, key: &str) -> Option<&Self> {
         let field = self.map()?.iter().find(|field| field.key == key)?;
         Some(&field.value)
+    }
+
+    /// Wipes every text in it.
+    pub fn wipe(&mut self) {
+        match &mut self.data {
+            Data::Text { text, .. } => text.zeroize(),
+            Data::List(items) => items.iter_mut().for_each(Self::wipe),
+            Data::Map(fields) => {
+                for field in fields {
+                    field.key.zeroize();
+                    field.value.wipe();
+                }
+            }
+        }
     }
 
     /// What kind of value it is, for errors.

@@ -2,18 +2,25 @@
 //! every value knows its place.
 //!
 //! Nothing is judged here: whoever reads a class from a file decides what of it is
-//! a mistake. Lines that may hold a secret are never given out as excerpts.
+//! a mistake. Lines that may hold a secret are never given out as excerpts, and a file
+//! is wiped when it is dropped; what its reader copied meanwhile is not.
 
 mod class;
 mod scalar;
+mod text;
 
 pub use class::{API_GROUP, CLASS_KIND, Parameter, ProviderClass, place_in_file};
 pub use scalar::{Scalar, scalar};
+pub(crate) use text::{as_scalar, comment};
 
 use std::fs;
 use std::io::{self, Read};
 
+use secrecy::ExposeSecret;
+use zeroize::Zeroize;
+
 use crate::console::STANDARD_INPUT;
+use crate::render::wiped::WipedBuffer;
 use crate::yaml::{self, Node, Place, YamlError};
 
 /// A file of manifests.
@@ -172,6 +179,15 @@ impl File {
     }
 }
 
+impl Drop for File {
+    fn drop(&mut self) {
+        self.text.zeroize();
+        for manifest in &mut self.manifests {
+            manifest.node.wipe();
+        }
+    }
+}
+
 impl Manifest {
     fn of(node: Node) -> Self {
         let text = |path: &[&str]| value(&node, path).and_then(Node::text).map(str::to_owned);
@@ -228,11 +244,13 @@ fn shown(path: &str) -> &str {
     }
 }
 
-/// One byte more than allowed tells that there is more.
+/// One byte more than allowed tells that there is more. It grows without leaving
+/// copies behind.
 fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    source.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let mut bytes = WipedBuffer::new(MOST_BYTES as usize + 1);
+    io::copy(&mut source.take(MOST_BYTES + 1), &mut bytes)?;
+    let bytes = bytes.finish().map_err(io::Error::other)?;
+    Ok(bytes.expose_secret().to_vec())
 }
 
 /// Takes lists apart; the reader of YAML bounds how deep they go.

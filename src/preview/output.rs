@@ -1,14 +1,13 @@
 //! What goes to standard output, without copies of values left in buffers.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Write, stdout};
-use std::os::fd::AsFd;
+use std::io;
 
 use base64ct::{Base64, Encoding as _};
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
 use super::error::Error;
+use crate::console;
 use crate::render::wiped::WipedBuffer;
 
 /// A report of files of 64 MiB as base64 and its frame stay below.
@@ -27,22 +26,13 @@ pub(super) fn finish(buffer: WipedBuffer) -> Report {
     buffer.finish().map_err(io::Error::other)
 }
 
-/// Writes it past the buffer of standard output, which would keep a copy. A reader
-/// that has seen enough is no error.
+/// Writes it.
 pub(super) fn write(report: &Report) -> Result<(), Error> {
     let written = match report {
-        Ok(report) => write_all(report.expose_secret()),
+        Ok(report) => console::print(report.expose_secret()),
         Err(error) => Err(io::Error::other(error.to_string())),
     };
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Write(error)),
-        _ => Ok(()),
-    }
-}
-
-fn write_all(bytes: &[u8]) -> io::Result<()> {
-    let descriptor = stdout().lock().as_fd().try_clone_to_owned()?;
-    File::from(descriptor).write_all(bytes)
+    written.map_err(Error::Write)
 }
 
 /// How a value can be printed.

@@ -15,12 +15,13 @@ use super::gate::Gate;
 use super::memory::{Kept, Memory};
 use super::refusal::Refusal;
 use super::upstream::Upstream;
-use super::vault::{Vault, random};
+use super::vault::Vault;
 use super::view::{Confirmed, Listing, Rows, View};
 use super::{Figures, News, Settings, Source, Tally, digest, poll};
 use crate::phase::Error;
 use crate::phase::opener::Opener;
 use crate::phase::token::Token;
+use crate::random::random;
 
 /// What every mount, poll and question has in common.
 pub(super) struct Shared<U> {

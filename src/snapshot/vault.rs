@@ -5,10 +5,10 @@ use std::fmt;
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::aead::KeyInit;
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
-use rustix::rand::{GetRandomFlags, getrandom};
 use zeroize::Zeroizing;
 
 use crate::phase::primitives::SecretKey;
+use crate::random::random;
 
 const NONCE: usize = 24;
 const TAG: usize = 16;
@@ -82,19 +82,6 @@ impl Sealed {
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Vault(…)")
-    }
-}
-
-/// Random bytes of the kernel (getrandom(2), which gives up to 256 bytes whole once
-/// it has been seeded): aws-lc's own generator takes 40 ms to begin.
-pub(super) fn random(bytes: &mut [u8]) {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
-            Ok(count) => filled += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => panic!("the kernel has no randomness: {error}"),
-        }
     }
 }
 

@@ -98,3 +98,18 @@ fn documents_are_told_apart_and_empty_ones_left_out() {
     );
     assert_eq!(documents("a: 1\n---\nb: 2\n").expect("two").len(), 2);
 }
+
+#[test]
+fn a_wiped_tree_keeps_its_shape_and_no_text() {
+    let mut documents = documents("a: [b, {c: d}]\n").expect("is YAML");
+    documents[0].wipe();
+    let fields = documents[0].map().expect("a map");
+    assert_eq!(fields[0].key, "");
+    let items = fields[0].value.list().expect("a list");
+    assert_eq!(items[0].text(), Some(""));
+    let inner = items[1].map().expect("a map");
+    assert_eq!(
+        (inner[0].key.as_str(), inner[0].value.text()),
+        ("", Some(""))
+    );
+}

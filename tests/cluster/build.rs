@@ -1,14 +1,21 @@
-//! Generates the types of kubelet's and the driver's calls, when the suite is built at all.
+//! Generates the types of kubelet's, the driver's and a KMS plugin's calls, when the
+//! suite is built at all.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let provider = "../../proto/provider.proto";
-    println!("cargo::rerun-if-changed=proto/csi.proto");
-    println!("cargo::rerun-if-changed={provider}");
+    let (csi, kms) = ("proto/csi.proto", "proto/kms.proto");
+    for file in [csi, kms, provider] {
+        println!("cargo::rerun-if-changed={file}");
+    }
     if std::env::var_os("CARGO_FEATURE_CLUSTER").is_some() {
-        let files = protox::compile(["proto/csi.proto", provider], ["proto", "../../proto"])?;
+        let asked = protox::compile([csi, provider], ["proto", "../../proto"])?;
         tonic_prost_build::configure()
             .build_server(false)
-            .compile_fds(files)?;
+            .compile_fds(asked)?;
+        let served = protox::compile([kms], ["proto"])?;
+        tonic_prost_build::configure()
+            .build_client(false)
+            .compile_fds(served)?;
     }
     Ok(())
 }

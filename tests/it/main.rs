@@ -10,6 +10,7 @@
 mod check;
 mod class;
 mod docs;
+mod encryption;
 mod examples;
 mod formats;
 mod killed_writer;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::resource::{Names, Output, PhaseSecret};
-use super::write::{comment, scalar};
 use crate::check::secret_types;
+use crate::manifest::{as_scalar, comment};
 use crate::render::transformer::Transformer;
 use crate::secret_types::{is_key, required};
 
@@ -47,7 +47,14 @@ pub(super) fn write(resource: &PhaseSecret<'_>, group: &[&Output<'_>], alone: bo
 }
 
 fn line(text: &mut String, indent: usize, key: &str, value: &str) {
-    writeln!(text, "{:indent$}{}: {}", "", scalar(key), scalar(value)).ok();
+    writeln!(
+        text,
+        "{:indent$}{}: {}",
+        "",
+        as_scalar(key),
+        as_scalar(value)
+    )
+    .ok();
 }
 
 fn names(text: &mut String, names: &Names) {
@@ -61,7 +68,7 @@ fn names(text: &mut String, names: &Names) {
     let Some(first) = written.next() else { return };
     *text += "    processors: |\n";
     for (key, own) in [first].into_iter().chain(written) {
-        writeln!(text, "      {}:", scalar(key)).ok();
+        writeln!(text, "      {}:", as_scalar(key)).ok();
         if let Some(name) = &own.as_name {
             line(text, 8, "asName", name);
         }
@@ -106,7 +113,7 @@ fn secret_objects(text: &mut String, group: &[&Output<'_>]) {
 }
 
 fn entry(output: &Output<'_>, keys: &[String]) -> String {
-    let mut text = format!("    - secretName: {}\n", scalar(output.secret));
+    let mut text = format!("    - secretName: {}\n", as_scalar(output.secret));
     line(&mut text, 6, "type", output.kind);
     for (field, pairs) in [
         ("labels", &output.labels),
@@ -121,7 +128,7 @@ fn entry(output: &Output<'_>, keys: &[String]) -> String {
     }
     text += "      data:\n";
     for key in keys {
-        let key = scalar(key);
+        let key = as_scalar(key);
         writeln!(text, "        - objectName: {key}\n          key: {key}").ok();
     }
     text
@@ -142,7 +149,7 @@ fn keys(output: &Output<'_>) -> Vec<String> {
 
 /// What the pod needs, to paste.
 fn volume(text: &mut String, class: &str, token: &str) {
-    let (class, token) = (scalar(class), scalar(token));
+    let (class, token) = (as_scalar(class), as_scalar(token));
     let lines = [
         "In the pod (or in the template of its Deployment):".to_owned(),
         "  containers:".to_owned(),

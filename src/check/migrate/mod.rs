@@ -7,14 +7,13 @@
 mod class;
 mod notes;
 mod resource;
-mod write;
 
 use std::fmt::Write;
 
 use resource::{Output, PhaseSecret};
 
 use super::finding::object;
-use crate::manifest::File;
+use crate::manifest::{self, File};
 
 /// Classes in the place of a file's `PhaseSecret`s.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +95,7 @@ fn one(resource: &PhaseSecret<'_>, migrated: &mut Migrated) -> Result<(), Migrat
         migrated.text += "# What cannot be carried over, or differs:\n";
     }
     for note in notes {
-        migrated.text += &write::comment(&format!("- {note}"));
+        migrated.text += &manifest::comment(&format!("- {note}"));
         migrated.notes.push(format!("{name}: {note}"));
     }
     let groups = grouped(&outputs);

@@ -11,7 +11,7 @@ use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use crate::phase::primitives::{SecretKey, derive, keyed_digest};
-use crate::snapshot::vault::random;
+use crate::random::random;
 
 const MAGIC: &[u8; 8] = b"phasekpt";
 const VERSION: u8 = 1;

@@ -72,6 +72,14 @@ impl Namespace {
         }
     }
 
+    /// The same one through another client: its API server has started again.
+    pub fn through(self, client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            ..self
+        }
+    }
+
     /// Makes the `ServiceAccount` `default` that pods need, where no controller does.
     pub(crate) async fn default_account(&self) {
         self.create_object::<ServiceAccount>(json!({"metadata": {"name": "default"}}))

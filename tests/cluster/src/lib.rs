@@ -10,7 +10,9 @@
 mod api;
 mod controller;
 mod csi;
+mod encrypted;
 mod installation;
+mod kms;
 mod kubelet;
 mod node;
 mod phase;
@@ -21,6 +23,8 @@ mod volume;
 
 pub use api::{Namespace, PodStatus};
 pub use controller::Controller;
+pub use encrypted::{EncryptedApi, encryption_config};
+pub use kms::KmsPlugin;
 pub use kubelet::Pod;
 pub use node::{Node, NodeBuilder, parameters};
 pub use phase::{Phase, secret, tagged, undecryptable};

@@ -1,7 +1,7 @@
 //! Which programs the suite runs.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -53,16 +53,21 @@ impl Programs {
 
     /// A client of the API server, as its administrator.
     pub async fn client(&self) -> Client {
-        let file = Kubeconfig::read_from(&self.kubeconfig).unwrap();
-        let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-            .await
-            .unwrap();
-        config.read_timeout = Some(PATIENCE);
-        Client::try_from(config).unwrap()
+        client_of(&self.kubeconfig).await
     }
 }
 
-fn variable(name: &str) -> PathBuf {
+/// A client of the API server that a file names.
+pub(crate) async fn client_of(kubeconfig: &Path) -> Client {
+    let file = Kubeconfig::read_from(kubeconfig).unwrap();
+    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+        .await
+        .unwrap();
+    config.read_timeout = Some(PATIENCE);
+    Client::try_from(config).unwrap()
+}
+
+pub(crate) fn variable(name: &str) -> PathBuf {
     let value = env::var_os(name);
     value
         .unwrap_or_else(|| panic!("{name} is not set: start the suite with tests/cluster/run"))

@@ -4,6 +4,7 @@
 
 mod authority;
 mod credentials;
+mod encryption;
 mod formats;
 mod limits;
 mod managed;

@@ -259,16 +259,19 @@ fn every_link_of_a_page_leads_somewhere_and_the_index_has_every_page() {
 }
 
 /// Programs that pages call.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 12] = [
     "cargo",
     "cat",
     "curl",
+    "etcdctl",
     "grep",
+    "head",
     "helm",
     "kubectl",
     "oc",
     "phase-csi-provider",
     "jq",
+    "umask",
 ];
 
 /// Each command of a script: its words, without quotes, settings before it and

@@ -5,12 +5,13 @@ use std::process::{Command, Stdio};
 
 use super::{Ran, command, ran, ran_with_input};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "serve",
     "controller",
     "crd",
     "check",
     "render",
+    "encryption-config",
     "probe",
     "completions",
     "man",
@@ -55,13 +56,18 @@ async fn completions_know_every_command_and_flag() {
 #[tokio::test]
 async fn bash_takes_its_completions() {
     let script = out(&["completions", "bash"]).await;
-    let complete = format!(
-        "{script}\nCOMP_WORDS=(phase-csi-provider render --show)\nCOMP_CWORD=2\n_phase__csi__provider phase-csi-provider --show render\necho \"${{COMPREPLY[@]}}\""
-    );
-    let mut bash = tokio::process::Command::new("bash");
-    bash.arg("-s").env_clear().kill_on_drop(true);
-    let Ran { out, error, .. } = ran_with_input(bash, &complete).await;
-    assert_eq!((out.as_str(), error.as_str()), ("--show-values\n", ""));
+    for (command, begun, whole) in [
+        ("render", "--show", "--show-values\n"),
+        ("encryption-config", "--rot", "--rotate\n"),
+    ] {
+        let complete = format!(
+            "{script}\nCOMP_WORDS=(phase-csi-provider {command} {begun})\nCOMP_CWORD=2\n_phase__csi__provider phase-csi-provider {begun} {command}\necho \"${{COMPREPLY[@]}}\""
+        );
+        let mut bash = tokio::process::Command::new("bash");
+        bash.arg("-s").env_clear().kill_on_drop(true);
+        let Ran { out, error, .. } = ran_with_input(bash, &complete).await;
+        assert_eq!((out.as_str(), error.as_str()), (whole, ""));
+    }
 }
 
 #[tokio::test]

@@ -23,15 +23,15 @@ const SAFETY: Duration = Duration::from_secs(60);
 
 /// How a command ended, and what it wrote.
 #[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    error: String,
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub error: String,
 }
 
 impl Ran {
     /// The lines of standard error of a command that failed with a code.
-    fn failed(&self, code: i32) -> Vec<&str> {
+    pub fn failed(&self, code: i32) -> Vec<&str> {
         assert_eq!(
             (self.code, self.out.as_str()),
             (Some(code), ""),
@@ -42,14 +42,14 @@ impl Ran {
     }
 
     /// Standard output of a command that said nothing else.
-    fn fine(self) -> String {
+    pub fn fine(self) -> String {
         assert_eq!((self.code, self.error.as_str()), (Some(0), ""));
         self.out
     }
 }
 
 /// A command of the binary with nothing of this process's environment.
-fn command(arguments: &[&str]) -> Command {
+pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"));
     command
         .args(arguments)
@@ -59,7 +59,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-async fn ran(mut command: Command) -> Ran {
+pub async fn ran(mut command: Command) -> Ran {
     let output = timeout(SAFETY, command.output()).await.expect("it ends");
     let output = output.unwrap();
     Ran {
@@ -69,7 +69,7 @@ async fn ran(mut command: Command) -> Ran {
     }
 }
 
-async fn ran_with_input(mut command: Command, input: &str) -> Ran {
+pub async fn ran_with_input(mut command: Command, input: &str) -> Ran {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,10 +1,11 @@
-//! Texts as YAML that every reader takes for the same text.
+//! Texts as YAML that every reader takes for the same text, and comments.
 
-use crate::manifest;
+use super::Scalar;
+use super::scalar::scalar as kind;
 use crate::yaml::{Data, Node, Place, Style};
 
 /// A text as a scalar: bare where that is safe, else in double quotes.
-pub(super) fn scalar(text: &str) -> String {
+pub(crate) fn as_scalar(text: &str) -> String {
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let bare = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
     if begins && text.chars().all(bare) && is_text(text) {
@@ -32,11 +33,11 @@ fn is_text(text: &str) -> bool {
         },
         at: Place::default(),
     };
-    manifest::scalar(&node) == manifest::Scalar::Text
+    kind(&node) == Scalar::Text
 }
 
 /// A line of comment; nothing in it can end the line.
-pub(super) fn comment(text: &str) -> String {
+pub(crate) fn comment(text: &str) -> String {
     let line: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -70,11 +71,11 @@ mod tests {
             "\u{85}\u{2028}\u{feff}",
             "🔐",
         ] {
-            let written = format!("x: {}\n", scalar(text));
-            let documents = crate::yaml::documents(&written).expect("is YAML");
+            let source = format!("x: {}\n", as_scalar(text));
+            let documents = crate::yaml::documents(&source).expect("is YAML");
             let node = documents[0].get("x").expect("there");
-            assert_eq!(node.text(), Some(text), "{written}");
-            assert_eq!(manifest::scalar(node), manifest::Scalar::Text, "{written}");
+            assert_eq!(node.text(), Some(text), "{source}");
+            assert_eq!(kind(node), Scalar::Text, "{source}");
         }
     }
 

@@ -1,0 +1,190 @@
+//! A kube-apiserver of a test's own, which encrypts what it writes to etcd, and what
+//! etcd then holds.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use k8s_openapi::ByteString;
+use kube::Client;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::process::{Process, http};
+use crate::programs::{client_of, variable};
+use crate::{PATIENCE, eventually};
+
+/// Of the namespaces' own etcd.
+const ETCD: &str = "127.0.0.1:2379";
+/// The suite's own API server has 6443.
+const PORT: &str = "6444";
+const USUAL_PORT: &str = "6443";
+
+/// A kube-apiserver whose objects lie in etcd under a name of their own. It takes as
+/// much memory, and as long to start, as all the rest: there is one port for it.
+pub struct EncryptedApi {
+    name: &'static str,
+    folder: PathBuf,
+    server: Option<Process>,
+}
+
+impl EncryptedApi {
+    /// Prepares one; it is not started yet.
+    pub fn prepare(name: &'static str) -> Self {
+        let folder = variable("SUITE_DIR").join(format!("encrypted-{name}"));
+        DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        let usual = fs::read_to_string(variable("KUBECONFIG")).unwrap();
+        let config = usual.replace(&format!(":{USUAL_PORT}\""), &format!(":{PORT}\""));
+        assert_ne!(config, usual, "the address of the API server was found");
+        fs::write(folder.join("kubeconfig"), config).unwrap();
+        Self {
+            name,
+            folder,
+            server: None,
+        }
+    }
+
+    /// A file or socket of this test.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Ends it.
+    pub async fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().await;
+        }
+    }
+
+    /// Starts it, or starts it again, with this configuration or with none.
+    pub async fn restart(&mut self, configuration: Option<&str>) {
+        self.stop().await;
+        let mut arguments = self.arguments();
+        if let Some(configuration) = configuration {
+            let file = self.path("encryption.yaml");
+            fs::write(&file, configuration).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            arguments.push(format!("--encryption-provider-config={}", file.display()));
+        }
+        let program = variable("BIN").join("kube-apiserver");
+        let log = self.path("kube-apiserver.log");
+        let mut server = Process::start(&program, arguments, &[], &log);
+        eventually("the encrypting API server", async || {
+            assert!(!server.has_ended(), "it ended: {}", server.output());
+            self.kubectl("kubectl get --raw /readyz").await.ok()
+        })
+        .await;
+        self.server = Some(server);
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let pki = variable("RUN").join("pki");
+        let pki = |name: &str| pki.join(name).display().to_string();
+        [
+            ("etcd-servers", format!("http://{ETCD}")),
+            ("etcd-prefix", format!("/{}", self.name)),
+            ("bind-address", "127.0.0.1".to_owned()),
+            ("advertise-address", "10.99.0.1".to_owned()),
+            ("secure-port", PORT.to_owned()),
+            ("endpoint-reconciler-type", "none".to_owned()),
+            ("authorization-mode", "RBAC".to_owned()),
+            ("cert-dir", self.path("certificates").display().to_string()),
+            ("tls-cert-file", pki("apiserver.crt")),
+            ("tls-private-key-file", pki("apiserver.key")),
+            ("client-ca-file", pki("ca.crt")),
+            (
+                "service-account-issuer",
+                "https://kubernetes.default.svc".to_owned(),
+            ),
+            ("service-account-signing-key-file", pki("sa.key")),
+            ("service-account-key-file", pki("sa.key")),
+            ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
+        ]
+        .map(|(name, value)| format!("--{name}={value}"))
+        .into()
+    }
+
+    /// A client, as its administrator.
+    pub async fn client(&self) -> Client {
+        client_of(&self.path("kubeconfig")).await
+    }
+
+    /// Runs a command line with `kubectl` in it against this API server; what it
+    /// prints, or its complaint.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn kubectl(&self, command: &str) -> Result<String, String> {
+        let programs = env::join_paths([variable("BIN"), "/usr/bin".into(), "/bin".into()]);
+        run(
+            Path::new("/bin/sh"),
+            &["-c", command],
+            &[
+                ("PATH", &programs.unwrap()),
+                ("HOME", self.folder.as_os_str()),
+                ("KUBECONFIG", self.path("kubeconfig").as_os_str()),
+            ],
+        )
+        .await
+    }
+
+    /// What etcd holds of its Secrets, by their keys in etcd.
+    pub async fn stored_secrets(&self) -> BTreeMap<String, Vec<u8>> {
+        let begin = format!("/{}/secrets/", self.name);
+        // The key behind every key that begins so: `0` follows `/`.
+        let end = format!("/{}/secrets0", self.name);
+        let bytes = |text: String| ByteString(text.into_bytes());
+        let body = json!({"key": bytes(begin), "range_end": bytes(end)}).to_string();
+        let answer = http(ETCD, "POST", "/v3/kv/range", &body).await;
+        let (status, answer) = answer.expect("etcd answers");
+        assert_eq!(status, 200, "{answer}");
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let found = answer["kvs"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| {
+            let ByteString(bytes) = serde_json::from_value(value.clone()).unwrap();
+            bytes
+        };
+        found
+            .iter()
+            .map(|pair| {
+                let key = String::from_utf8(text(&pair["key"])).unwrap();
+                (key, text(&pair["value"]))
+            })
+            .collect()
+    }
+}
+
+/// What our `encryption-config` prints with these arguments.
+pub async fn encryption_config(arguments: &[&str]) -> String {
+    let arguments = [&["encryption-config"], arguments].concat();
+    let printed = run(&variable("PROVIDER_BIN"), &arguments, &[]).await;
+    printed.unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+}
+
+/// Runs a program to its end with no other variables than these.
+async fn run(
+    program: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &OsStr)],
+) -> Result<String, String> {
+    let child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let output = timeout(PATIENCE, child.unwrap().wait_with_output()).await;
+    let output = output.map_err(|_| "it hangs".to_owned())?.unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(String::from_utf8(output.stdout).unwrap())
+}

@@ -1,0 +1,282 @@
+//! Encryption at rest by what `encryption-config` prints: with each provider a
+//! managed Secret is ciphertext in etcd and plain through the API, also while the key
+//! is rotated by the documented steps.
+//!
+//! No driver has a part in it, so it runs behind one of the two; and one API server
+//! after the other, so it is one test.
+
+mod edits;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use phase_csi_cluster::{EncryptedApi, KmsPlugin, Line, Namespace, Programs, encryption_config};
+use serde_json::json;
+
+use edits::{
+    with_identity_first, with_the_new_key_second, without_identity, without_key, without_kms,
+};
+
+const CANARY: &str = "canary-at-rest-4f1d";
+const NAMES: [&str; 3] = ["database", "payments", "smtp"];
+
+/// An API server that encrypts, and the namespace of the managed Secrets.
+struct Scene {
+    api: EncryptedApi,
+    namespace: Option<Namespace>,
+}
+
+/// About a minute of API servers that start.
+#[tokio::test]
+async fn with_each_provider_secrets_are_ciphertext_in_etcd_and_stay_readable_through_rotations() {
+    if Programs::from_environment().line != Line::From16 {
+        return;
+    }
+    from_plain_text_to_secretbox().await;
+    a_key_is_rotated("aesgcm").await;
+    a_key_is_rotated("aescbc").await;
+    to_a_kms_to_another_and_away().await;
+}
+
+impl Scene {
+    fn new(name: &'static str) -> Self {
+        Self {
+            api: EncryptedApi::prepare(name),
+            namespace: None,
+        }
+    }
+
+    /// Starts the API server with a configuration, and the namespace once.
+    async fn restart(&mut self, configuration: Option<&str>) {
+        self.api.restart(configuration).await;
+        let client = self.api.client().await;
+        self.namespace = Some(match self.namespace.take() {
+            Some(known) => known.through(&client),
+            None => Namespace::create(&client, "managed").await,
+        });
+    }
+
+    fn namespace(&self) -> &Namespace {
+        self.namespace.as_ref().expect("it was started")
+    }
+
+    async fn write_all(&self) {
+        for name in NAMES {
+            write(self.namespace(), name).await;
+        }
+    }
+
+    /// Every Secret in etcd begins with `prefix`, and none shows what it holds.
+    async fn all_stored_as(&self, prefix: &str) {
+        let stored = self.api.stored_secrets().await;
+        assert_eq!(stored.len(), NAMES.len(), "{:?}", stored.keys());
+        for (key, bytes) in stored {
+            let begin = bytes.escape_ascii().take(60).map(char::from);
+            let begin: String = begin.collect();
+            assert!(
+                bytes.starts_with(prefix.as_bytes()),
+                "{key} is {begin}, not {prefix}"
+            );
+            assert!(!shows_canary(&bytes), "{key}");
+        }
+    }
+
+    /// Through the API each Secret is what was written.
+    async fn all_readable(&self) {
+        let expected = BTreeMap::from([("PASSWORD".to_owned(), CANARY.as_bytes().to_vec())]);
+        for name in NAMES {
+            let data = self.namespace().secret_data(name).await;
+            assert_eq!(data.as_ref(), Some(&expected), "{name}");
+        }
+    }
+
+    /// Runs the command that a printed configuration names for writing everything
+    /// again, and shows that nobody else sees a difference.
+    async fn rewrite_by_the_command_of(&self, configuration: &str) {
+        let before = self.owners().await;
+        let lines = configuration.lines();
+        let mut commands = lines.filter_map(|line| line.strip_prefix("#    kubectl "));
+        let command = format!("kubectl {}", commands.next().expect("it is documented"));
+        assert!(include_str!("../../../docs/encryption-at-rest.md").contains(&command));
+        let said = self.api.kubectl(&command).await.unwrap();
+        for name in NAMES {
+            assert!(said.contains(&format!("secret/{name} replaced")), "{said}");
+        }
+        assert_eq!(self.owners().await, before);
+    }
+
+    /// Who owns which field of the Secrets.
+    async fn owners(&self) -> Vec<String> {
+        let mut owners = Vec::new();
+        for name in NAMES {
+            let secret = self.namespace().secret(name).await.unwrap();
+            let fields = serde_json::to_string(&secret.metadata.managed_fields).unwrap();
+            assert!(fields.contains(MANAGER), "{fields}");
+            owners.push(fields);
+        }
+        owners
+    }
+}
+
+/// Who writes managed Secrets.
+const MANAGER: &str = "phase-csi-provider";
+
+/// Writes a managed Secret as the controller is to do it, by server-side apply.
+async fn write(namespace: &Namespace, name: &str) {
+    let secret = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name},
+        "stringData": {"PASSWORD": CANARY},
+    });
+    let apply = PatchParams::apply(MANAGER).force();
+    let secrets = namespace.api::<Secret>();
+    secrets
+        .patch(name, &apply, &Patch::Apply(secret))
+        .await
+        .unwrap();
+}
+
+/// As it is, or as JSON has it.
+fn shows_canary(bytes: &[u8]) -> bool {
+    let in_base64 = serde_json::to_string(&k8s_openapi::ByteString(CANARY.into())).unwrap();
+    let in_base64 = in_base64.trim_matches(['"', '=']);
+    [CANARY, in_base64].iter().any(|text| {
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    })
+}
+
+async fn rotated(scene: &Scene, configuration: &str, arguments: &[&str]) -> String {
+    let file = scene.api.path("before.yaml");
+    std::fs::write(&file, configuration).unwrap();
+    let file = file.to_str().unwrap();
+    encryption_config(&[&["--rotate", file], arguments].concat()).await
+}
+
+/// A key of the file: encrypted, rotated, written again, the old key removed.
+async fn a_key_is_rotated(provider: &'static str) {
+    let mut scene = Scene::new(provider);
+    let prefix = |key: &str| format!("k8s:enc:{provider}:v1:{key}:");
+    let first = encryption_config(&["--provider", provider]).await;
+    scene.restart(Some(&first)).await;
+    scene.write_all().await;
+    scene.all_stored_as(&prefix("key-1")).await;
+    scene.all_readable().await;
+
+    let second = rotated(&scene, &first, &[]).await;
+    scene.restart(Some(&second)).await;
+    scene.all_stored_as(&prefix("key-1")).await;
+    scene.all_readable().await;
+    scene.rewrite_by_the_command_of(&second).await;
+    scene.all_stored_as(&prefix("key-2")).await;
+
+    scene.restart(Some(&without_key(&second, "key-1"))).await;
+    scene.all_readable().await;
+    scene.write_all().await;
+    scene.all_stored_as(&prefix("key-2")).await;
+    scene.api.stop().await;
+}
+
+/// The whole page, from plain text on.
+async fn from_plain_text_to_secretbox() {
+    let mut scene = Scene::new("secretbox");
+    scene.restart(None).await;
+    scene.write_all().await;
+    let stored = scene.api.stored_secrets().await;
+    assert_eq!(stored.len(), NAMES.len());
+    for (key, bytes) in &stored {
+        assert!(bytes.starts_with(b"k8s\0") && shows_canary(bytes), "{key}");
+    }
+
+    let first = encryption_config(&[]).await;
+    scene.restart(Some(&first)).await;
+    assert_eq!(
+        scene.api.stored_secrets().await,
+        stored,
+        "nothing changes by itself"
+    );
+    scene.all_readable().await;
+    scene.rewrite_by_the_command_of(&first).await;
+    scene.all_stored_as("k8s:enc:secretbox:v1:key-1:").await;
+
+    scene.restart(Some(&with_identity_first(&first))).await;
+    scene.all_readable().await;
+
+    let first = without_identity(&first);
+    scene.restart(Some(&first)).await;
+    scene.all_readable().await;
+    // A rotation on it: there is no plain text to go back to.
+    let second = rotated(&scene, &first, &[]).await;
+    scene.restart(Some(&second)).await;
+    scene.rewrite_by_the_command_of(&second).await;
+    scene.all_stored_as("k8s:enc:secretbox:v1:key-2:").await;
+    scene.restart(Some(&with_the_new_key_second(&second))).await;
+    scene.all_readable().await;
+    scene.restart(Some(&without_key(&second, "key-1"))).await;
+    scene.all_readable().await;
+    scene.api.stop().await;
+}
+
+/// A KMS that rotates its own key, one in its place, and no KMS any more.
+async fn to_a_kms_to_another_and_away() {
+    let mut scene = Scene::new("kms");
+    let sockets = ["one", "two"].map(|name| scene.api.path(&format!("{name}.sock")));
+    let flags = |number: usize, name: &str| {
+        let endpoint = format!("--kms-endpoint=unix://{}", sockets[number].display());
+        [
+            "--provider=kms".to_owned(),
+            format!("--kms-name={name}"),
+            endpoint,
+        ]
+    };
+    let one = KmsPlugin::start("one", &sockets[0]);
+    let arguments = flags(0, "vault");
+    let first = encryption_config(&arguments.each_ref().map(String::as_str)).await;
+    scene.restart(Some(&first)).await;
+    scene.write_all().await;
+    scene.all_stored_as("k8s:enc:kms:v2:vault:").await;
+    scene.all_readable().await;
+    assert!(one.encrypted() > 0, "the plugin was asked");
+    all_name(&scene, "one-1").await;
+
+    // A KMS rotates by itself; the API server looks when it starts, and each minute.
+    one.rotate();
+    scene.restart(Some(&first)).await;
+    scene.rewrite_by_the_command_of(&first).await;
+    all_name(&scene, &one.key_id()).await;
+
+    let two = KmsPlugin::start("two", &sockets[1]);
+    let arguments = flags(1, "cloud");
+    let second = rotated(&scene, &first, &arguments.each_ref().map(String::as_str)).await;
+    scene.restart(Some(&second)).await;
+    scene.all_readable().await;
+    scene.rewrite_by_the_command_of(&second).await;
+    scene.all_stored_as("k8s:enc:kms:v2:cloud:").await;
+    all_name(&scene, &two.key_id()).await;
+
+    // The first KMS is no longer needed for anything.
+    drop(one);
+    let third = rotated(&scene, &second, &["--provider", "secretbox"]).await;
+    let third = without_kms(&third, "vault");
+    scene.restart(Some(&third)).await;
+    scene.all_readable().await;
+    scene.rewrite_by_the_command_of(&third).await;
+    scene.all_stored_as("k8s:enc:secretbox:v1:key-1:").await;
+    drop(two);
+    scene.restart(Some(&without_kms(&third, "cloud"))).await;
+    scene.all_readable().await;
+    scene.api.stop().await;
+}
+
+/// Every Secret in etcd names the KMS's key that its own key is encrypted with.
+async fn all_name(scene: &Scene, key_id: &str) {
+    for (key, bytes) in scene.api.stored_secrets().await {
+        let names = bytes
+            .windows(key_id.len())
+            .any(|part| part == key_id.as_bytes());
+        assert!(names, "{key} does not name {key_id}");
+    }
+}
