@@ -1,8 +1,8 @@
 //! Managed Kubernetes Secrets: what the resource `PhaseSecret` asks for is kept in
 //! Secrets, and workloads that use them follow.
 //!
-//! [`reconcile`] is the way of one resource: its fields as a [`plan`], its token
-//! ([`token`]), the contents out of the memory that mounts use too ([`contents`],
+//! `reconcile` is the way of one resource: its fields as a [`plan`], its token
+//! ([`token`]), the contents out of the memory that mounts use too (`contents`,
 //! [`data`]), one server-side apply for each Secret that is not as it should be
 //! ([`apply`]), restarts ([`redeploy`]), and what is told of all that ([`status`]).
 //! [`controller`] is the program around it, [`lease`] lets one of several

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test may stop at any surprise")]
+
 use rcgen::{CertifiedKey as Made, generate_simple_self_signed};
 use secrecy::SecretString;
 

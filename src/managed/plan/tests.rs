@@ -1,3 +1,9 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    reason = "a test may stop at any surprise, and json! makes values"
+)]
+
 use serde_json::{Value, json};
 
 use super::*;
