@@ -6,25 +6,21 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Resource, ResourceExt};
-use serde_json::json;
-use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use kube::{Resource, ResourceExt};
+use tracing::{info, warn};
 
-use super::apply::{Applier, FIELD_MANAGER, WITHIN, Write};
+use super::apply::{Applier, Write};
 use super::contents::{self, Part};
 use super::news::Readers;
 use super::plan::{Output, Plan, SecretName};
 use super::redeploy::redeploy;
 use super::resource::{PhaseSecret, PhaseSecretStatus, SecretStatus};
-use super::status::{Reason, State, Trouble, conditions};
+use super::status::{Reason, Trouble};
+use super::tell::tell;
 use super::token;
 use crate::deadline::Deadline;
 use crate::phase::allowed::AllowedHosts;
@@ -33,8 +29,6 @@ use crate::snapshot::{About, Ask, Snapshot, Upstream, VolumeId};
 /// How long a resource that failed waits at first, and at most, before it is tried again.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// The condition that says whether all is as it should be.
-const SYNCED: &str = "Synced";
 /// How long one question to the memory may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -74,14 +68,14 @@ pub(super) struct Written {
 
 /// What came of one time.
 #[derive(Default)]
-struct Outcome {
-    about: Option<Arc<About>>,
-    secrets: Vec<SecretStatus>,
-    has_written: bool,
-    restarted: usize,
-    stale: Option<String>,
-    troubles: Vec<Trouble>,
-    interval: Option<Duration>,
+pub(super) struct Outcome {
+    pub(super) about: Option<Arc<About>>,
+    pub(super) secrets: Vec<SecretStatus>,
+    pub(super) has_written: bool,
+    pub(super) restarted: usize,
+    pub(super) stale: Option<String>,
+    pub(super) troubles: Vec<Trouble>,
+    pub(super) interval: Option<Duration>,
 }
 
 /// Brings one resource's Secrets up to date, and says how it went in its status.
@@ -110,33 +104,7 @@ pub(super) async fn reconcile<U: Upstream>(
     Ok(Action::requeue(wait.mul_f64(0.9 + 0.2 * fastrand::f64())))
 }
 
-/// Events come from here.
-pub(super) fn recorder(client: &kube::Client) -> Recorder {
-    let reporter = Reporter {
-        controller: FIELD_MANAGER.to_owned(),
-        instance: std::env::var("HOSTNAME").ok(),
-    };
-    Recorder::new(client.clone(), reporter)
-}
-
 impl<U> Context<U> {
-    /// One event on a resource; without it nothing else is worse.
-    async fn event(&self, object: &PhaseSecret, kind: EventType, reason: &str, note: &str) {
-        const LONGEST: usize = 1_000;
-        let event = Event {
-            type_: kind,
-            reason: reason.to_owned(),
-            note: Some(note.chars().take(LONGEST).collect()),
-            action: "Sync".to_owned(),
-            secondary: None,
-        };
-        let about = object.object_ref(&());
-        let published = timeout(WITHIN, self.recorder.publish(&event, &about)).await;
-        if !matches!(published, Ok(Ok(()))) {
-            debug!(object = name(object), reason, "its event was not created");
-        }
-    }
-
     /// What is remembered of Secrets that have gone is forgotten.
     fn remember(&self, secret: SecretName, now: Written) {
         const MORE: usize = 64;
@@ -300,138 +268,6 @@ async fn one<U>(
     })
 }
 
-/// What there is to tell, if it is other than what was told.
-async fn tell<U>(
-    object: &PhaseSecret,
-    context: &Context<U>,
-    outcome: Outcome,
-) -> Result<(), kube::Error> {
-    let before = object.status.clone().unwrap_or_default();
-    let now = Timestamp::now();
-    let mut status = PhaseSecretStatus {
-        observed_generation: object.meta().generation,
-        conditions: conditions(
-            &before.conditions,
-            states(object, &before, &outcome),
-            object.meta().generation,
-            now,
-        ),
-        ..before.clone()
-    };
-    if let Some(about) = &outcome.about {
-        status.app = Some(about.app.clone());
-        status.environment = Some(about.environments.clone());
-        status.keys = u32::try_from(about.files).ok();
-        status.secrets = outcome.secrets;
-    }
-    if outcome.has_written {
-        status.last_sync_time = Some(Time(now));
-    }
-    if status == before {
-        return Ok(());
-    }
-    let synced = |of: &[Condition]| of.iter().find(|one| one.type_ == SYNCED).cloned();
-    let (was, is) = (synced(&before.conditions), synced(&status.conditions));
-    let has_turned = was.map(|was| was.reason) != is.as_ref().map(|is| is.reason.clone());
-    if let Some(is) = is.filter(|_| has_turned) {
-        let kind = match is.status.as_str() {
-            "True" => EventType::Normal,
-            _ => EventType::Warning,
-        };
-        context.event(object, kind, &is.reason, &is.message).await;
-    }
-    if outcome.restarted > 0 {
-        let restarted = outcome.restarted;
-        let note = format!("{restarted} workloads that use a changed Secret are restarted");
-        context
-            .event(object, EventType::Normal, "Redeployed", &note)
-            .await;
-    }
-    for trouble in &outcome.troubles {
-        warn!(
-            object = name(object),
-            reason = trouble.reason.as_str(),
-            "{}",
-            trouble.message
-        );
-    }
-    let namespace = object.namespace().unwrap_or_default();
-    let api = Api::<PhaseSecret>::namespaced(context.client.clone(), &namespace);
-    let patch = Patch::Merge(json!({"status": status}));
-    let parameters = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    let name = object.name_any();
-    match timeout(WITHIN, api.patch_status(&name, &parameters, &patch)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(kube::Error::Service("no answer in time".into())),
-    }
-}
-
-fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -> [State; 3] {
-    let first = outcome.troubles.first();
-    let (reason, message) = match first {
-        None => (
-            Reason::Synced,
-            "every Secret holds what Phase has".to_owned(),
-        ),
-        Some(first) => (first.reason, told(first, outcome.troubles.len())),
-    };
-    let wanted = object.spec.managed_secret_references.len();
-    let there = match &outcome.about {
-        Some(_) => outcome.secrets.len(),
-        None => before.secrets.len(),
-    };
-    let is_ready = wanted > 0 && there >= wanted;
-    let is_unreachable = first
-        .is_some_and(|first| matches!(first.reason, Reason::Unreachable | Reason::RateLimited));
-    let is_stale = outcome.stale.is_some() || is_unreachable;
-    [
-        State {
-            name: "Ready",
-            holds: is_ready,
-            reason: if is_ready { "Written" } else { reason.as_str() },
-            message: match is_ready {
-                true => format!("{there} of {wanted} Secrets can be used"),
-                false => message.clone(),
-            },
-        },
-        State {
-            name: SYNCED,
-            holds: first.is_none() && !is_stale,
-            reason: match is_stale && first.is_none() {
-                true => Reason::Unreachable.as_str(),
-                false => reason.as_str(),
-            },
-            message,
-        },
-        State {
-            name: "Stale",
-            holds: is_stale,
-            reason: match (is_stale, &outcome.about) {
-                (true, _) => "Unreachable",
-                (false, Some(_)) => "Confirmed",
-                (false, None) => "Unknown",
-            },
-            message: match (is_stale, &outcome.about) {
-                (true, _) => "Phase cannot be asked: the Secrets keep what they have",
-                (false, Some(_)) => "Phase was asked",
-                (false, None) => "Phase was not asked, or refused: see Synced",
-            }
-            .to_owned(),
-        },
-    ]
-}
-
-fn told(first: &Trouble, all: usize) -> String {
-    match all {
-        1 => first.message.clone(),
-        _ => format!("{}; and {} more", first.message, all - 1),
-    }
-}
-
 fn entry<'a>(status: &'a PhaseSecretStatus, secret: &SecretName) -> Option<&'a SecretStatus> {
     let is_it = |of: &&SecretStatus| of.namespace == secret.namespace && of.name == secret.name;
     status.secrets.iter().find(is_it)
@@ -443,7 +279,7 @@ impl SecretName {
     }
 }
 
-fn name(object: &PhaseSecret) -> String {
+pub(super) fn name(object: &PhaseSecret) -> String {
     format!(
         "{}/{}",
         object.namespace().unwrap_or_default(),

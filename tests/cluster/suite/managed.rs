@@ -350,6 +350,56 @@ async fn event_counts(controller: &Controller) -> BTreeMap<String, i32> {
 }
 
 #[tokio::test]
+async fn nothing_secret_is_told_at_the_highest_log_level() {
+    let secrets = vec![
+        secret("/", "KEY", "canary-quiet"),
+        secret("/", "CERT", "canary?"),
+    ];
+    let controller = Controller::start("managed-quiet", secrets).await;
+    let outputs = json!([
+        {"secretName": "good"},
+        {"secretName": "bad", "processors": {"CERT": {"type": "base64"}}},
+        {"secretName": "tls", "secretType": "kubernetes.io/tls"},
+    ]);
+    controller.resource("shop", outputs).await;
+    controller.shows("good", "KEY", "canary-quiet").await;
+    controller.synced("shop", "InvalidData").await;
+    let edit = json!({"data": {"KEY": "Y2FuYXJ5LXdyb25n"}});
+    let secrets = controller.namespace.api::<Secret>();
+    secrets
+        .patch("good", &PatchParams::default(), &Patch::Merge(edit))
+        .await
+        .unwrap();
+    controller.phase.refuse();
+    eventually("an outage", async || {
+        let (is_stale, ..) = controller.condition("shop", "Stale").await?;
+        is_stale.then_some(())
+    })
+    .await;
+    controller.phase.heal();
+    controller.phase.revoke_token();
+    controller.synced("shop", "TokenRefused").await;
+    let told = format!(
+        "{}{}{:?}",
+        controller.replicas[0].output(),
+        controller.status("shop").await,
+        controller.namespace.events().await
+    );
+    assert!(told.contains("written") && told.contains("TokenRefused"));
+    let token = controller.phase.token();
+    let parts: Vec<_> = token.split(':').skip(2).collect();
+    for found in ["canary", "Y2FuYXJ5", "NhbmFye", "jYW5hcn"]
+        .iter()
+        .chain(&parts)
+    {
+        let at = told
+            .find(*found)
+            .map(|at| &told[at.saturating_sub(200)..at]);
+        assert_eq!(at, None, "{found}");
+    }
+}
+
+#[tokio::test]
 async fn mistakes_are_refused_by_the_api_server_or_told_in_the_status() {
     let controller =
         Controller::start("managed-mistakes", vec![secret("/", "KEY", "canary")]).await;

@@ -1,0 +1,179 @@
+//! What is told of a resource: its status where it is another than before, and an event
+//! for each change of state.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::apply::{FIELD_MANAGER, WITHIN};
+use super::reconcile::{Context, Outcome, name};
+use super::resource::{PhaseSecret, PhaseSecretStatus};
+use super::status::{Reason, State, Trouble, conditions};
+
+/// The condition that says whether all is as it should be.
+const SYNCED: &str = "Synced";
+
+/// Events come from here.
+pub(super) fn recorder(client: &kube::Client) -> Recorder {
+    let reporter = Reporter {
+        controller: FIELD_MANAGER.to_owned(),
+        instance: std::env::var("HOSTNAME").ok(),
+    };
+    Recorder::new(client.clone(), reporter)
+}
+
+impl<U> Context<U> {
+    /// One event on a resource; without it nothing else is worse.
+    async fn event(&self, object: &PhaseSecret, kind: EventType, reason: &str, note: &str) {
+        const LONGEST: usize = 1_000;
+        let event = Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(LONGEST).collect()),
+            action: "Sync".to_owned(),
+            secondary: None,
+        };
+        let about = object.object_ref(&());
+        let published = timeout(WITHIN, self.recorder.publish(&event, &about)).await;
+        if !matches!(published, Ok(Ok(()))) {
+            debug!(object = name(object), reason, "its event was not created");
+        }
+    }
+}
+
+/// What there is to tell, if it is other than what was told.
+pub(super) async fn tell<U>(
+    object: &PhaseSecret,
+    context: &Context<U>,
+    outcome: Outcome,
+) -> Result<(), kube::Error> {
+    let before = object.status.clone().unwrap_or_default();
+    let now = Timestamp::now();
+    let mut status = PhaseSecretStatus {
+        observed_generation: object.meta().generation,
+        conditions: conditions(
+            &before.conditions,
+            states(object, &before, &outcome),
+            object.meta().generation,
+            now,
+        ),
+        ..before.clone()
+    };
+    if let Some(about) = &outcome.about {
+        status.app = Some(about.app.clone());
+        status.environment = Some(about.environments.clone());
+        status.keys = u32::try_from(about.files).ok();
+        status.secrets = outcome.secrets;
+    }
+    if outcome.has_written {
+        status.last_sync_time = Some(Time(now));
+    }
+    if status == before {
+        return Ok(());
+    }
+    let synced = |of: &[Condition]| of.iter().find(|one| one.type_ == SYNCED).cloned();
+    let (was, is) = (synced(&before.conditions), synced(&status.conditions));
+    let has_turned = was.map(|was| was.reason) != is.as_ref().map(|is| is.reason.clone());
+    if let Some(is) = is.filter(|_| has_turned) {
+        let kind = match is.status.as_str() {
+            "True" => EventType::Normal,
+            _ => EventType::Warning,
+        };
+        context.event(object, kind, &is.reason, &is.message).await;
+    }
+    if outcome.restarted > 0 {
+        let restarted = outcome.restarted;
+        let note = format!("{restarted} workloads that use a changed Secret are restarted");
+        context
+            .event(object, EventType::Normal, "Redeployed", &note)
+            .await;
+    }
+    for trouble in &outcome.troubles {
+        warn!(
+            object = name(object),
+            reason = trouble.reason.as_str(),
+            "{}",
+            trouble.message
+        );
+    }
+    let namespace = object.namespace().unwrap_or_default();
+    let api = Api::<PhaseSecret>::namespaced(context.client.clone(), &namespace);
+    let patch = Patch::Merge(json!({"status": status}));
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let name = object.name_any();
+    match timeout(WITHIN, api.patch_status(&name, &parameters, &patch)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(kube::Error::Service("no answer in time".into())),
+    }
+}
+
+fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -> [State; 3] {
+    let first = outcome.troubles.first();
+    let (reason, message) = match first {
+        None => (
+            Reason::Synced,
+            "every Secret holds what Phase has".to_owned(),
+        ),
+        Some(first) => (first.reason, told(first, outcome.troubles.len())),
+    };
+    let wanted = object.spec.managed_secret_references.len();
+    let there = match &outcome.about {
+        Some(_) => outcome.secrets.len(),
+        None => before.secrets.len(),
+    };
+    let is_ready = wanted > 0 && there >= wanted;
+    let is_unreachable = first
+        .is_some_and(|first| matches!(first.reason, Reason::Unreachable | Reason::RateLimited));
+    let is_stale = outcome.stale.is_some() || is_unreachable;
+    [
+        State {
+            name: "Ready",
+            holds: is_ready,
+            reason: if is_ready { "Written" } else { reason.as_str() },
+            message: match is_ready {
+                true => format!("{there} of {wanted} Secrets can be used"),
+                false => message.clone(),
+            },
+        },
+        State {
+            name: SYNCED,
+            holds: first.is_none() && !is_stale,
+            reason: match is_stale && first.is_none() {
+                true => Reason::Unreachable.as_str(),
+                false => reason.as_str(),
+            },
+            message,
+        },
+        State {
+            name: "Stale",
+            holds: is_stale,
+            reason: match (is_stale, &outcome.about) {
+                (true, _) => "Unreachable",
+                (false, Some(_)) => "Confirmed",
+                (false, None) => "Unknown",
+            },
+            message: match (is_stale, &outcome.about) {
+                (true, _) => "Phase cannot be asked: the Secrets keep what they have",
+                (false, Some(_)) => "Phase was asked",
+                (false, None) => "Phase was not asked, or refused: see Synced",
+            }
+            .to_owned(),
+        },
+    ]
+}
+
+fn told(first: &Trouble, all: usize) -> String {
+    match all {
+        1 => first.message.clone(),
+        _ => format!("{}; and {} more", first.message, all - 1),
+    }
+}
