@@ -60,20 +60,13 @@ impl Controller {
         self.replicas[replica] = self.started(replica);
     }
 
-    /// Which replica holds the Lease.
-    pub async fn leader(&self) -> Option<usize> {
+    /// Who holds the Lease: a replica, and which of its lives.
+    pub async fn leader(&self) -> Option<(usize, String)> {
         let leases = self.namespace.api::<Lease>();
-        let lease = leases
-            .get_opt("phase-csi-provider-controller")
-            .await
-            .unwrap()?;
-        let holder = lease.spec?.holder_identity?;
-        holder
-            .split_once('_')?
-            .0
-            .strip_prefix("replica-")?
-            .parse()
-            .ok()
+        let lease = leases.get_opt("phase-csi-provider-controller").await;
+        let holder = lease.unwrap()?.spec?.holder_identity?;
+        let (replica, life) = holder.strip_prefix("replica-")?.split_once('_')?;
+        Some((replica.parse().ok()?, life.to_owned()))
     }
 
     fn started(&self, replica: usize) -> Process {
