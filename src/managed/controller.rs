@@ -14,7 +14,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::controller::{Action, Config, ReconcileRequest, applier, trigger_self};
+use kube::runtime::controller::{self, Action, Config, ReconcileRequest, applier, trigger_self};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
@@ -236,8 +236,13 @@ impl Place {
             config,
         );
         work.for_each(|done| async {
-            if let Err(error) = done {
-                debug!(%error, "a watch is resumed");
+            match done {
+                // Such as a definition that is not installed, or a right that is missing.
+                Err(controller::Error::QueueError(error)) => {
+                    warn!(%error, "the API server cannot be watched: look at the definition (crd) and the rights");
+                }
+                Err(error) => debug!(%error, "not looked at"),
+                Ok(_) => {}
             }
         })
         .await;
