@@ -17,6 +17,7 @@ pub mod console;
 pub mod core_dumps;
 pub mod credential;
 pub mod deadline;
+mod digest;
 pub mod duration;
 pub mod encryption;
 pub mod managed;

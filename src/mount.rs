@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::class::{Attributes, AttributesError, Class, ClassError};
 use crate::credential::{self, CredentialError, NodeToken};
 use crate::deadline::Deadline;
+use crate::digest;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::Client;
 use crate::phase::token::Token;
@@ -139,16 +140,9 @@ impl<U: Upstream> Mounter<U> {
 
 /// Everything that decides the files of a class but the token: its parameters.
 fn inputs(attributes: &Attributes) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for (name, value) in attributes.parameters() {
-        for text in [name, value] {
-            context.update(&(text.len() as u64).to_be_bytes());
-            context.update(text.as_bytes());
-        }
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
+    let texts = attributes.parameters();
+    let texts = texts.flat_map(|(name, value)| [name, value]);
+    digest::of_parts(texts.map(str::as_bytes))
 }
 
 /// The volume of a pod, where the path is one that kubelet makes: it has the pod's

@@ -8,6 +8,7 @@ mod publish_secret;
 
 pub use node::NodeToken;
 pub use own::{OwnTokenError, own_token};
+pub(crate) use publish_secret::KEYS as TOKEN_KEYS;
 pub use publish_secret::token;
 
 use crate::cause::Cause;

@@ -9,7 +9,7 @@ use super::CredentialError;
 use crate::phase::token::Token;
 
 /// The keys that may hold the token; the first one present is used.
-const KEYS: [&str; 2] = ["token", "PHASE_SERVICE_TOKEN"];
+pub(crate) const KEYS: [&str; 2] = ["token", "PHASE_SERVICE_TOKEN"];
 
 /// kubelet may put the pod's own identity tokens here; they are no Phase tokens.
 const OF_KUBELET: &str = "csi.storage.k8s.io/";

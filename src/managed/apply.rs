@@ -165,7 +165,7 @@ impl Applier {
             // Ours by right: the same resource named it to Phase's own operator.
             self.patch(write, true).await
         } else if is_about_type(&status) && write.output.recreates {
-            self.delete(&write.output.secret).await?;
+            self.delete(&write.output.secret).await;
             self.patch(write, write.output.takes).await
         } else {
             return Err(refused(write.output, &status));
@@ -189,13 +189,12 @@ impl Applier {
         self.send(request, Body::from(body)).await
     }
 
-    async fn delete(&self, SecretName { namespace, name }: &SecretName) -> Result<(), ApplyError> {
+    async fn delete(&self, SecretName { namespace, name }: &SecretName) {
         let request = Request::builder()
             .method(Method::DELETE)
             .uri(format!("/api/v1/namespaces/{namespace}/secrets/{name}"));
         // Gone is what was wanted; everything else shows when it is written.
         drop(self.send(request, Body::empty()).await);
-        Ok(())
     }
 
     async fn send(

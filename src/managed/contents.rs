@@ -124,7 +124,7 @@ fn text(selected: &Selected, outputs: &[Output], versions: &VersionKey) -> Optio
             .iter()
             .map(|secret: &Arc<Secret>| &**secret);
         match data(output, secrets, versions) {
-            Ok(Data { json, hash, .. }) => {
+            Ok(Data { json, hash }) => {
                 write!(buffer, "{{\"data\":{{\"hash\":\"{hash}\",\"json\":").ok()?;
                 buffer.write_all(json.expose_secret()).ok()?;
                 buffer.write_all(b"}}").ok()?;

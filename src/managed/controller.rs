@@ -28,7 +28,7 @@ use super::lease::Election;
 use super::news::{Readers, news};
 use super::reconcile::{Context, reconcile};
 use super::resource::PhaseSecret;
-use super::tell::recorder;
+use super::tell::{recorder, replica};
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client, ClientConfig};
 use crate::phase::host::HostError;
@@ -91,10 +91,9 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
         interval: args.test_only_poll_interval,
     });
     let places: Vec<_> = places.collect();
-    let election = args.leader_election_namespace.map(|namespace| {
-        let replica = std::env::var("HOSTNAME").unwrap_or_default();
-        Election::new(client, &namespace, &replica)
-    });
+    let election = args
+        .leader_election_namespace
+        .map(|namespace| Election::new(client, &namespace, &replica().unwrap_or_default()));
     let work = async || match &election {
         Some(election) => election.lead(|| keep(&places)).await,
         None => keep(&places).await,

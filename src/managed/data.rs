@@ -32,8 +32,6 @@ pub struct Data {
     pub json: SecretSlice<u8>,
     /// Changes exactly when a key or a byte does, and reveals nothing.
     pub hash: String,
-    /// How many keys.
-    pub keys: usize,
 }
 
 /// Why secrets cannot be the data of a Secret. The texts say nothing of a value.
@@ -138,7 +136,6 @@ pub fn data<'a>(
     let json = json(&entries).ok_or_else(|| one(DataMistake::Large { bytes }))?;
     Ok(Data {
         hash: versions.version(&output.kind, 0, json.expose_secret()),
-        keys: entries.len(),
         json,
     })
 }

@@ -1,7 +1,7 @@
 //! Which resources are concerned when Phase has news for a token.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::stream::{Stream, StreamExt, iter, unfold};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -9,7 +9,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::resource::PhaseSecret;
-use crate::snapshot::News;
+use crate::snapshot::{News, lock};
 
 /// Which resources read with which token: each with one.
 #[derive(Default)]
@@ -18,19 +18,15 @@ pub(super) struct Readers(Mutex<HashMap<ObjectRef<PhaseSecret>, News>>);
 impl Readers {
     /// A resource reads with this token from now on.
     pub(super) fn reads(&self, object: ObjectRef<PhaseSecret>, token: News) {
-        self.lock().insert(object, token);
+        lock(&self.0).insert(object, token);
     }
 
     /// Those that read with this token and still exist.
     fn of(&self, token: &News, resources: &Store<PhaseSecret>) -> Vec<ObjectRef<PhaseSecret>> {
-        let mut readers = self.lock();
+        let mut readers = lock(&self.0);
         readers.retain(|object, _| resources.get(object).is_some());
         let readers = readers.iter().filter(|(_, own)| *own == token);
         readers.map(|(object, _)| object.clone()).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<PhaseSecret>, News>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

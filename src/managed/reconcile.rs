@@ -1,10 +1,9 @@
 //! The way of one `PhaseSecret`: what is wanted, what Phase has, what is written.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context as Digest, SHA256};
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
@@ -23,8 +22,9 @@ use super::status::{Reason, Trouble};
 use super::tell::tell;
 use super::token;
 use crate::deadline::Deadline;
+use crate::digest;
 use crate::phase::allowed::AllowedHosts;
-use crate::snapshot::{About, Ask, Snapshot, Upstream, VolumeId};
+use crate::snapshot::{About, Ask, Snapshot, Upstream, VolumeId, lock};
 
 /// How long a resource that failed waits at first, and at most, before it is tried again.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -73,7 +73,7 @@ pub(super) struct Outcome {
     pub(super) secrets: Vec<SecretStatus>,
     pub(super) has_written: bool,
     pub(super) restarted: usize,
-    pub(super) stale: Option<String>,
+    pub(super) is_stale: bool,
     pub(super) troubles: Vec<Trouble>,
     pub(super) interval: Option<Duration>,
 }
@@ -86,7 +86,10 @@ pub(super) async fn reconcile<U: Upstream>(
     object: Arc<PhaseSecret>,
     context: Arc<Context<U>>,
 ) -> Result<Action, std::convert::Infallible> {
-    let outcome = sync(&object, &context).await;
+    let mut outcome = Outcome::default();
+    if let Err(trouble) = attempt(&object, &context, &mut outcome).await {
+        outcome.troubles.push(trouble);
+    }
     let is_failed = outcome
         .troubles
         .iter()
@@ -120,27 +123,21 @@ impl<U> Context<U> {
         let key = secret.object_ref();
         self.live.iter().find_map(|live| live.get(&key))
     }
+
+    /// How long a resource is left alone now.
     fn wait(&self, object: &PhaseSecret, is_failed: bool, interval: Duration) -> Duration {
         let mut failures = lock(&self.failures);
-        failures.retain(|object, _| self.resources.get(object).is_some());
         let object = ObjectRef::from_obj(object);
         if !is_failed {
             failures.remove(&object);
             return interval;
         }
+        failures.retain(|object, _| self.resources.get(object).is_some());
         let times = failures.entry(object).or_insert(0);
         *times = times.saturating_add(1);
         let wait = FIRST_WAIT * 2_u32.saturating_pow(times.saturating_sub(1).min(16));
         wait.min(LONGEST_WAIT).min(interval.max(FIRST_WAIT))
     }
-}
-
-async fn sync<U: Upstream>(object: &PhaseSecret, context: &Context<U>) -> Outcome {
-    let mut outcome = Outcome::default();
-    if let Err(trouble) = attempt(object, context, &mut outcome).await {
-        outcome.troubles.push(trouble);
-    }
-    outcome
 }
 
 async fn attempt<U: Upstream>(
@@ -167,7 +164,7 @@ async fn attempt<U: Upstream>(
     let reply = context.snapshot.answer(ask, recipe).await;
     let reply = reply.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
     outcome.about = Some(Arc::clone(&reply.about));
-    outcome.stale = reply.stale.clone();
+    outcome.is_stale = reply.stale.is_some();
     let parts = contents::parts(&reply.bytes).map_err(|_| {
         Trouble::new(
             Reason::Internal,
@@ -290,14 +287,14 @@ pub(super) fn name(object: &PhaseSecret) -> String {
 /// Everything that decides the contents but the token.
 fn inputs(object: &PhaseSecret) -> [u8; 32] {
     let spec = serde_json::to_vec(&object.spec).unwrap_or_default();
-    digest(&[b"PhaseSecret", &spec])
+    digest::of_parts([b"PhaseSecret".as_slice(), &spec])
 }
 
 /// The resource as what is answered for ever: no other will have its UID.
 fn volume(object: &PhaseSecret) -> VolumeId {
     let uid = object.uid().unwrap_or_default();
     let mut id = VolumeId::default();
-    id.copy_from_slice(&digest(&[b"PhaseSecret", uid.as_bytes()])[..16]);
+    id.copy_from_slice(&digest::of_parts([b"PhaseSecret".as_slice(), uid.as_bytes()])[..16]);
     id
 }
 
@@ -311,20 +308,5 @@ fn wish(write: &Write<'_>) -> [u8; 32] {
     } = write.output;
     let head = serde_json::to_vec(&(kind, labels, annotations, write.owner, write.resource));
     let head = head.unwrap_or_default();
-    digest(&[&head, write.hash.as_bytes()])
-}
-
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = Digest::new(&SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    digest::of_parts([head.as_slice(), write.hash.as_bytes()])
 }

@@ -18,11 +18,16 @@ use super::status::{Reason, State, Trouble, conditions};
 /// The condition that says whether all is as it should be.
 const SYNCED: &str = "Synced";
 
+/// The pod's name, as a container knows it.
+pub(super) fn replica() -> Option<String> {
+    std::env::var("HOSTNAME").ok()
+}
+
 /// Events come from here.
 pub(super) fn recorder(client: &kube::Client) -> Recorder {
     let reporter = Reporter {
         controller: FIELD_MANAGER.to_owned(),
-        instance: std::env::var("HOSTNAME").ok(),
+        instance: replica(),
     };
     Recorder::new(client.clone(), reporter)
 }
@@ -133,7 +138,7 @@ fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -
     let is_ready = wanted > 0 && there >= wanted;
     let is_unreachable = first
         .is_some_and(|first| matches!(first.reason, Reason::Unreachable | Reason::RateLimited));
-    let is_stale = outcome.stale.is_some() || is_unreachable;
+    let is_stale = outcome.is_stale || is_unreachable;
     [
         State {
             name: "Ready",

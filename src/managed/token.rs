@@ -3,21 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use base64ct::{Base64, Encoding as _};
 use http::Request;
 use kube::client::Body;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 use super::apply::WITHIN;
 use super::plan::SecretName;
 use super::status::{Reason, Trouble};
+use crate::credential::TOKEN_KEYS;
 use crate::phase::token::Token;
-
-/// The keys that may hold the token; the first one present is used.
-const KEYS: [&str; 2] = ["token", "PHASE_SERVICE_TOKEN"];
+use crate::render::encoding::Encoding;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +74,7 @@ pub async fn read(client: &kube::Client, secret: &SecretName) -> Result<Token, T
     let found = found
         .await
         .unwrap_or_else(|_| Err(TokenError::Unanswered(secret.clone())))?;
-    let entry = KEYS
+    let entry = TOKEN_KEYS
         .iter()
         .find_map(|key| Some((*key, found.data.get(*key)?)));
     let (key, text) = entry.ok_or_else(|| TokenError::NoKey(secret.clone()))?;
@@ -87,9 +84,10 @@ pub async fn read(client: &kube::Client, secret: &SecretName) -> Result<Token, T
         problem,
     };
     let text = text.expose_secret();
-    let mut bytes = Zeroizing::new(vec![0; text.len() / 4 * 3]);
-    let bytes = Base64::decode(text, &mut bytes).map_err(|_| malformed("not base64".to_owned()))?;
-    let text = std::str::from_utf8(bytes).map_err(|_| malformed("not text".to_owned()))?;
+    let bytes = Encoding::Base64.decode(text);
+    let bytes = bytes.map_err(|_| malformed("not base64".to_owned()))?;
+    let text = std::str::from_utf8(bytes.expose_secret());
+    let text = text.map_err(|_| malformed("not text".to_owned()))?;
     let text = SecretString::from(text);
     Token::parse(&text).map_err(|error| malformed(error.to_string()))
 }

@@ -275,6 +275,6 @@ fn digest(context: Context) -> [u8; 32] {
 }
 
 /// What is behind a lock is always whole: a panic while it is held changes nothing.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
