@@ -11,9 +11,11 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::apply::{FIELD_MANAGER, WITHIN};
+use super::owner::Owner;
+use super::plan::SecretName;
 use super::reconcile::{Context, Outcome, name};
-use super::resource::{PhaseSecret, PhaseSecretStatus};
-use super::status::{Reason, State, Trouble, conditions};
+use super::resource::{PhaseSecret, PhaseSecretStatus, SecretStatus};
+use super::status::{Reason, State, conditions};
 
 /// The condition that says whether all is as it should be.
 const SYNCED: &str = "Synced";
@@ -32,9 +34,9 @@ pub(super) fn recorder(client: &kube::Client) -> Recorder {
     Recorder::new(client.clone(), reporter)
 }
 
-impl<U> Context<U> {
+impl<U, K: Owner> Context<U, K> {
     /// One event on a resource; without it nothing else is worse.
-    async fn event(&self, object: &PhaseSecret, kind: EventType, reason: &str, note: &str) {
+    pub(super) async fn event(&self, object: &K, kind: EventType, reason: &str, note: &str) {
         const LONGEST: usize = 1_000;
         let event = Event {
             type_: kind,
@@ -51,10 +53,10 @@ impl<U> Context<U> {
     }
 }
 
-/// What there is to tell, if it is other than what was told.
-pub(super) async fn tell<U>(
+/// The status of a resource, if it is other than what was told.
+pub(super) async fn status<U>(
     object: &PhaseSecret,
-    context: &Context<U>,
+    context: &Context<U, PhaseSecret>,
     outcome: Outcome,
 ) -> Result<(), kube::Error> {
     let before = object.status.clone().unwrap_or_default();
@@ -78,7 +80,7 @@ pub(super) async fn tell<U>(
     if outcome.has_written {
         status.last_sync_time = Some(Time(now));
     }
-    if status == before {
+    if status == before && outcome.notes.is_empty() {
         return Ok(());
     }
     let synced = |of: &[Condition]| of.iter().find(|one| one.type_ == SYNCED).cloned();
@@ -91,11 +93,9 @@ pub(super) async fn tell<U>(
         };
         context.event(object, kind, &is.reason, &is.message).await;
     }
-    if outcome.restarted > 0 {
-        let restarted = outcome.restarted;
-        let note = format!("{restarted} workloads that use a changed Secret are restarted");
+    for note in &outcome.notes {
         context
-            .event(object, EventType::Normal, "Redeployed", &note)
+            .event(object, EventType::Normal, note.reason, &note.text)
             .await;
     }
     for trouble in &outcome.troubles {
@@ -123,13 +123,7 @@ pub(super) async fn tell<U>(
 
 fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -> [State; 3] {
     let first = outcome.troubles.first();
-    let (reason, message) = match first {
-        None => (
-            Reason::Synced,
-            "every Secret holds what Phase has".to_owned(),
-        ),
-        Some(first) => (first.reason, told(first, outcome.troubles.len())),
-    };
+    let (reason, message) = outcome.summary();
     let wanted = object.spec.managed_secret_references.len();
     let there = match &outcome.about {
         Some(_) => outcome.secrets.len(),
@@ -176,9 +170,11 @@ fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -
     ]
 }
 
-fn told(first: &Trouble, all: usize) -> String {
-    match all {
-        1 => first.message.clone(),
-        _ => format!("{}; and {} more", first.message, all - 1),
-    }
+/// What a status says of a Secret.
+pub(super) fn entry<'a>(
+    status: &'a PhaseSecretStatus,
+    secret: &SecretName,
+) -> Option<&'a SecretStatus> {
+    let is_it = |of: &&SecretStatus| of.namespace == secret.namespace && of.name == secret.name;
+    status.secrets.iter().find(is_it)
 }
