@@ -1,8 +1,8 @@
 //! What the memory keeps of a `PhaseSecret`: the data of each of its Secrets, or why
 //! there is none.
 //!
-//! One text for all, so that the memory can seal it: a JSON list with a part for each
-//! output.
+//! One text for all, so that the memory can seal it: JSON with a part for each output,
+//! and what there is to say of all.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -41,11 +41,21 @@ pub(super) enum Part<'a> {
     Wrong(String),
 }
 
-/// The parts of a text of ours, one for each output of the plan it was made for.
+/// A text of ours.
+#[derive(Deserialize)]
+pub(super) struct Contents<'a> {
+    /// References that could not be resolved and stay as text: a line each, the first few.
+    pub(super) unresolved: Vec<String>,
+    /// One for each output of the plan that it was made for.
+    #[serde(borrow)]
+    pub(super) parts: Vec<Part<'a>>,
+}
+
+/// Reads a text of ours.
 ///
 /// # Errors
 /// A text that is not ours.
-pub(super) fn parts(text: &[u8]) -> Result<Vec<Part<'_>>, serde_json::Error> {
+pub(super) fn read(text: &[u8]) -> Result<Contents<'_>, serde_json::Error> {
     serde_json::from_slice(text)
 }
 
@@ -83,7 +93,7 @@ fn made(answer: &Answer, outputs: &[Output]) -> Result<Made, Refusal> {
         return Err(nothing(answer, &selected.environment));
     }
     let versions = VersionKey::new(&answer.version_key);
-    let text = text(selected, outputs, &versions).ok_or_else(|| Refusal {
+    let text = text(answer, selected, outputs, &versions).ok_or_else(|| Refusal {
         cause: Cause::TooLarge,
         text: format!(
             "its Secrets have more than {MOST_BYTES} bytes together: make two resources of it"
@@ -112,9 +122,15 @@ fn nothing(answer: &Answer, environment: &str) -> Refusal {
     }
 }
 
-fn text(selected: &Selected, outputs: &[Output], versions: &VersionKey) -> Option<SecretSlice<u8>> {
+fn text(
+    answer: &Answer,
+    selected: &Selected,
+    outputs: &[Output],
+    versions: &VersionKey,
+) -> Option<SecretSlice<u8>> {
     let mut buffer = WipedBuffer::new(MOST_BYTES);
-    buffer.write_all(b"[").ok()?;
+    let unresolved = serde_json::to_string(&some(&answer.warnings)).ok()?;
+    write!(buffer, "{{\"unresolved\":{unresolved},\"parts\":[").ok()?;
     for (number, output) in outputs.iter().enumerate() {
         if number > 0 {
             buffer.write_all(b",").ok()?;
@@ -135,6 +151,16 @@ fn text(selected: &Selected, outputs: &[Output], versions: &VersionKey) -> Optio
             }
         }
     }
-    buffer.write_all(b"]").ok()?;
+    buffer.write_all(b"]}").ok()?;
     buffer.finish().ok()
+}
+
+/// The first few lines, and how many more there are.
+fn some(lines: &[String]) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let mut some: Vec<_> = lines.iter().take(SHOWN).cloned().collect();
+    if lines.len() > SHOWN {
+        some.push(format!("and {} more", lines.len() - SHOWN));
+    }
+    some
 }

@@ -23,6 +23,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use super::adopt::Released;
 use super::apply::{LABEL, OWNER};
 use super::lease::Election;
 use super::news::{Readers, news};
@@ -197,6 +198,7 @@ impl Place {
             live: watched.live,
             written: Mutex::default(),
             failures: Mutex::default(),
+            released: Released::default(),
         });
         let config = Config::default()
             .debounce(TOGETHER)

@@ -12,11 +12,12 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use tracing::{info, warn};
 
+use super::adopt::{self, Predecessors};
 use super::apply::{Applier, Write};
 use super::contents::{self, Part};
 use super::news::Readers;
 use super::plan::{Output, Plan, SecretName};
-use super::redeploy::redeploy;
+use super::redeploy::{Restarts, redeploy};
 use super::resource::{PhaseSecret, PhaseSecretStatus, SecretStatus};
 use super::status::{Reason, Trouble};
 use super::tell::tell;
@@ -55,6 +56,8 @@ pub(super) struct Context<U> {
     pub(super) written: Mutex<HashMap<SecretName, Written>>,
     /// How often each resource has failed in a row: no more than there are resources.
     pub(super) failures: Mutex<HashMap<ObjectRef<PhaseSecret>, u32>>,
+    /// Which resources were taken over.
+    pub(super) released: adopt::Released,
 }
 
 /// What was written of a Secret.
@@ -72,7 +75,13 @@ pub(super) struct Outcome {
     pub(super) about: Option<Arc<About>>,
     pub(super) secrets: Vec<SecretStatus>,
     pub(super) has_written: bool,
+    /// Secrets that were Phase's own operator's until now.
+    pub(super) adopted: Vec<String>,
     pub(super) restarted: usize,
+    /// What wishes to be restarted, and cannot be.
+    pub(super) left_alone: Vec<String>,
+    /// References that stay as text.
+    pub(super) unresolved: Vec<String>,
     pub(super) is_stale: bool,
     pub(super) troubles: Vec<Trouble>,
     pub(super) interval: Option<Duration>,
@@ -95,6 +104,7 @@ pub(super) async fn reconcile<U: Upstream>(
         .iter()
         .any(|trouble| trouble.reason.is_passing());
     let interval = outcome.interval.unwrap_or(LONGEST_WAIT);
+    adopt::adopt(&object, &context, &outcome).await;
     let told = tell(&object, &context, outcome).await;
     if let Err(error) = &told {
         warn!(
@@ -165,15 +175,16 @@ async fn attempt<U: Upstream>(
     let reply = reply.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
     outcome.about = Some(Arc::clone(&reply.about));
     outcome.is_stale = reply.stale.is_some();
-    let parts = contents::parts(&reply.bytes).map_err(|_| {
+    let contents = contents::read(&reply.bytes).map_err(|_| {
         Trouble::new(
             Reason::Internal,
             "what is remembered cannot be read: this is a defect, please report it",
         )
     })?;
+    outcome.unresolved = contents.unresolved;
     let resource = name(object);
     let owner = object.controller_owner_ref(&());
-    for (output, part) in plan.outputs.iter().zip(parts) {
+    for (output, part) in plan.outputs.iter().zip(contents.parts) {
         let before = object
             .status
             .as_ref()
@@ -195,15 +206,20 @@ async fn attempt<U: Upstream>(
             hash: &hash,
             resource: &resource,
             owner: owner.as_ref().filter(|_| output.is_owned),
+            predecessors: Predecessors::of(object.finalizers()),
         };
         let done = one(context, &plan, &write, before).await;
         match done {
             Ok(Done {
                 has_written,
-                restarted,
+                is_adopted,
+                restarts,
             }) => {
                 outcome.has_written |= has_written;
-                outcome.restarted += restarted;
+                let secret = is_adopted.then(|| output.secret.to_string());
+                outcome.adopted.extend(secret);
+                outcome.restarted += restarts.restarted;
+                outcome.left_alone.extend(restarts.left_alone);
                 outcome.secrets.push(SecretStatus {
                     namespace: output.secret.namespace.clone(),
                     name: output.secret.name.clone(),
@@ -222,7 +238,8 @@ async fn attempt<U: Upstream>(
 /// What was done for one Secret.
 struct Done {
     has_written: bool,
-    restarted: usize,
+    is_adopted: bool,
+    restarts: Restarts,
 }
 
 /// Writes one Secret if it is not as it should be, and restarts who uses it.
@@ -236,14 +253,17 @@ async fn one<U>(
     let live = context.live(&output.secret);
     let live = live.and_then(|live| live.resource_version());
     let wish = wish(write);
-    let (mut has_written, mut restarted) = (false, 0);
+    let (mut has_written, mut is_adopted) = (false, false);
+    let mut restarts = Restarts::default();
     let known = lock(&context.written).get(&output.secret).cloned();
     let is_there = known.is_some_and(|known| {
         known.wish == wish && live.is_some() && known.resource_version == live
     });
     if !is_there {
         let applied = Applier::new(context.client.clone()).write(write).await;
-        let metadata = applied.map_err(|error| Trouble::new((&error).into(), error))?;
+        let applied = applied.map_err(|error| Trouble::new((&error).into(), error))?;
+        let metadata = applied.metadata;
+        is_adopted = applied.is_adopted;
         has_written = metadata.resource_version != live;
         if has_written {
             info!(object = write.resource, secret = %output.secret, content = write.hash, "written");
@@ -257,11 +277,12 @@ async fn one<U>(
     if before.is_some_and(|before| before.content_hash != write.hash) {
         let selector = plan.redeploy.as_deref();
         let done = redeploy(&context.client, &output.secret, write.hash, selector).await;
-        restarted = done.map_err(|error| Trouble::new((&error).into(), error))?;
+        restarts = done.map_err(|error| Trouble::new((&error).into(), error))?;
     }
     Ok(Done {
         has_written,
-        restarted,
+        is_adopted,
+        restarts,
     })
 }
 

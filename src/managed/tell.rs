@@ -34,7 +34,13 @@ pub(super) fn recorder(client: &kube::Client) -> Recorder {
 
 impl<U> Context<U> {
     /// One event on a resource; without it nothing else is worse.
-    async fn event(&self, object: &PhaseSecret, kind: EventType, reason: &str, note: &str) {
+    pub(super) async fn event(
+        &self,
+        object: &PhaseSecret,
+        kind: EventType,
+        reason: &str,
+        note: &str,
+    ) {
         const LONGEST: usize = 1_000;
         let event = Event {
             type_: kind,
@@ -96,6 +102,18 @@ pub(super) async fn tell<U>(
         let note = format!("{restarted} workloads that use a changed Secret are restarted");
         context
             .event(object, EventType::Normal, "Redeployed", &note)
+            .await;
+    }
+    if !outcome.left_alone.is_empty() {
+        let note = not_restarted(&outcome.left_alone);
+        context
+            .event(object, EventType::Normal, "NotRestarted", &note)
+            .await;
+    }
+    if !outcome.unresolved.is_empty() && status.secrets != before.secrets {
+        let note = outcome.unresolved.join("; ");
+        context
+            .event(object, EventType::Warning, "ReferenceUnresolved", &note)
             .await;
     }
     for trouble in &outcome.troubles {
@@ -174,6 +192,23 @@ fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -
             .to_owned(),
         },
     ]
+}
+
+fn not_restarted(left_alone: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown = left_alone
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let more = match left_alone.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "left alone, though a Secret that they use has changed: {shown}{more}: a Job's pods cannot be changed, and a CronJob's next run reads the new Secret"
+    )
 }
 
 fn told(first: &Trouble, all: usize) -> String {
