@@ -10,10 +10,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::client::Body;
 use kube::core::Status;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::adopt::Predecessors;
 use super::plan::{Output, SecretName};
 
 /// Who writes, for the API server and whoever reads `managedFields`.
@@ -24,9 +26,8 @@ pub const LABEL: (&str, &str) = ("secrets.phase.dev/managed", "true");
 pub const CONTENT: &str = "secrets.phase.dev/content-hash";
 /// For one request to the API server, connection and all.
 pub(super) const WITHIN: Duration = Duration::from_secs(20);
-/// Field managers of Phase's own operator, whose Secrets are taken over: what Python's
-/// and Go's clients call themselves.
-const PREDECESSORS: [&str; 3] = ["OpenAPI-Generator", "kopf", "phase-operator"];
+/// So often others may be quicker while a Secret is taken over.
+const HAND_OVERS: usize = 3;
 
 /// Why a Secret was not written.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +148,17 @@ pub struct Write<'a> {
     pub annotations: BTreeMap<&'static str, &'a str>,
     /// The resource, where the Secret goes with it.
     pub owner: Option<&'a OwnerReference>,
+    /// Who gives way.
+    pub predecessors: Predecessors,
+}
+
+/// A Secret that was written.
+#[derive(Debug)]
+pub struct Applied {
+    /// Its metadata after it.
+    pub metadata: ObjectMeta,
+    /// Whether it was Phase's own operator's until now.
+    pub is_adopted: bool,
 }
 
 impl Applier {
@@ -156,18 +168,52 @@ impl Applier {
         Self { client }
     }
 
-    /// Writes one Secret; its metadata after it.
+    /// Writes one Secret, and takes it over where Phase's own operator has written it.
     ///
     /// # Errors
     /// [`ApplyError`]; the Secret is as it was.
-    pub async fn write(&self, write: &Write<'_>) -> Result<ObjectMeta, ApplyError> {
+    pub async fn write(&self, write: &Write<'_>) -> Result<Applied, ApplyError> {
+        let mut metadata = self.apply(write).await?;
+        for _ in 0..HAND_OVERS {
+            let Some(patch) = write.predecessors.hand_over(&metadata) else {
+                return Ok(Applied {
+                    metadata,
+                    is_adopted: false,
+                });
+            };
+            let is_adopted = match self.change(&write.output.secret, &patch).await {
+                Ok(_) => true,
+                Err(Failed::Status(status)) if status.code == 409 => false,
+                Err(failed) => return Err(why(write.output, failed)),
+            };
+            // What the operator had set, and is not wished any more, goes by this.
+            metadata = self.apply(write).await?;
+            if is_adopted {
+                return Ok(Applied {
+                    metadata,
+                    is_adopted,
+                });
+            }
+        }
+        // As if it had been changed since, so that it is looked at again.
+        metadata.resource_version = None;
+        Ok(Applied {
+            metadata,
+            is_adopted: false,
+        })
+    }
+
+    async fn apply(&self, write: &Write<'_>) -> Result<ObjectMeta, ApplyError> {
         let first = self.patch(write, write.output.takes).await;
         let status = match first {
             Ok(metadata) => return Ok(metadata),
             Err(Failed::Status(status)) => status,
-            Err(Failed::Unanswered) => return Err(unanswered(write.output)),
+            Err(failed) => return Err(why(write.output, failed)),
         };
-        let again = if status.code == 409 && of_predecessors(&status) {
+        let gives_way = |manager: &&str| write.predecessors.gives_way(manager);
+        let managers = managers(&status);
+        let are_gone = !managers.is_empty() && managers.iter().all(gives_way);
+        let again = if status.code == 409 && are_gone {
             // Ours by right: the same resource named it to Phase's own operator.
             self.patch(write, true).await
         } else if is_about_type(&status) && write.output.recreates {
@@ -176,10 +222,20 @@ impl Applier {
         } else {
             return Err(refused(write.output, &status));
         };
-        again.map_err(|failed| match failed {
-            Failed::Status(status) => refused(write.output, &status),
-            Failed::Unanswered => unanswered(write.output),
-        })
+        again.map_err(|failed| why(write.output, failed))
+    }
+
+    /// Changes a Secret's metadata.
+    async fn change(&self, secret: &SecretName, patch: &Value) -> Result<ObjectMeta, Failed> {
+        let SecretName { namespace, name } = secret;
+        let uri =
+            format!("/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager={FIELD_MANAGER}");
+        let request = Request::builder()
+            .method(Method::PATCH)
+            .uri(uri)
+            .header(header::CONTENT_TYPE, "application/merge-patch+json");
+        let patch = patch.to_string().into_bytes();
+        self.send(request, Body::from(patch)).await
     }
 
     async fn patch(&self, write: &Write<'_>, force: bool) -> Result<ObjectMeta, Failed> {
@@ -301,22 +357,17 @@ fn managers(status: &Status) -> Vec<&str> {
     managers
 }
 
-fn of_predecessors(status: &Status) -> bool {
-    let managers = managers(status);
-    !managers.is_empty()
-        && managers
-            .iter()
-            .all(|manager| PREDECESSORS.contains(manager))
-}
-
 fn is_about_type(status: &Status) -> bool {
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
     status.code == 422 && causes.any(|cause| cause.field == "type")
 }
 
-fn unanswered(output: &Output) -> ApplyError {
-    ApplyError::Unanswered {
-        secret: output.secret.clone(),
+fn why(output: &Output, failed: Failed) -> ApplyError {
+    match failed {
+        Failed::Status(status) => refused(output, &status),
+        Failed::Unanswered => ApplyError::Unanswered {
+            secret: output.secret.clone(),
+        },
     }
 }
 

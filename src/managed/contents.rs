@@ -1,8 +1,8 @@
 //! What the memory keeps of a `PhaseSecret`: the data of each of its Secrets, or why
 //! there is none.
 //!
-//! One text for all, so that the memory can seal it: a JSON list with a part for each
-//! output.
+//! One text for all, so that the memory can seal it: JSON with a part for each output,
+//! and what there is to say of all.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -42,11 +42,21 @@ pub(super) enum Part<'a> {
     Wrong(String),
 }
 
-/// The parts of a text of ours, one for each output of the plan it was made for.
+/// A text of ours.
+#[derive(Deserialize)]
+pub(super) struct Contents<'a> {
+    /// References that could not be resolved and stay as text: a line each, the first few.
+    pub(super) unresolved: Vec<String>,
+    /// One for each output of the plan that it was made for.
+    #[serde(borrow)]
+    pub(super) parts: Vec<Part<'a>>,
+}
+
+/// Reads a text of ours.
 ///
 /// # Errors
 /// A text that is not ours.
-pub(super) fn parts(text: &[u8]) -> Result<Vec<Part<'_>>, serde_json::Error> {
+pub(super) fn read(text: &[u8]) -> Result<Contents<'_>, serde_json::Error> {
     serde_json::from_slice(text)
 }
 
@@ -87,7 +97,7 @@ fn made(answer: &Answer, (layout, outputs): &Wanted) -> Result<Made, Refusal> {
                 text: error.to_string(),
             })?;
             let data = |output: &Output| data_of_files(output, &files, &versions);
-            (files.len(), text(outputs, data))
+            (files.len(), text(answer, outputs, data))
         }
         None => {
             let selected = selected(answer)?;
@@ -99,7 +109,7 @@ fn made(answer: &Answer, (layout, outputs): &Wanted) -> Result<Made, Refusal> {
                     &versions,
                 )
             };
-            (selected.secrets.len(), text(outputs, data))
+            (selected.secrets.len(), text(answer, outputs, data))
         }
     };
     let text = text.ok_or_else(|| Refusal {
@@ -143,11 +153,13 @@ fn nothing(answer: &Answer, environment: &str) -> Refusal {
 }
 
 fn text(
+    answer: &Answer,
     outputs: &[Output],
     data: impl Fn(&Output) -> Result<Data, Mistakes<DataMistake>>,
 ) -> Option<SecretSlice<u8>> {
     let mut buffer = WipedBuffer::new(MOST_BYTES);
-    buffer.write_all(b"[").ok()?;
+    let unresolved = serde_json::to_string(&some(&answer.warnings)).ok()?;
+    write!(buffer, "{{\"unresolved\":{unresolved},\"parts\":[").ok()?;
     for (number, output) in outputs.iter().enumerate() {
         if number > 0 {
             buffer.write_all(b",").ok()?;
@@ -164,6 +176,16 @@ fn text(
             }
         }
     }
-    buffer.write_all(b"]").ok()?;
+    buffer.write_all(b"]}").ok()?;
     buffer.finish().ok()
+}
+
+/// The first few lines, and how many more there are.
+fn some(lines: &[String]) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let mut some: Vec<_> = lines.iter().take(SHOWN).cloned().collect();
+    if lines.len() > SHOWN {
+        some.push(format!("and {} more", lines.len() - SHOWN));
+    }
+    some
 }

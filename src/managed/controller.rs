@@ -23,6 +23,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use super::adopt::Released;
 use super::apply::LABEL;
 use super::lease::Election;
 use super::mirror::SecretProviderClass;
@@ -258,6 +259,7 @@ impl Place {
             written: Mutex::default(),
             failures: Mutex::default(),
             told: Mutex::default(),
+            released: Released::default(),
         });
         let config = Config::default()
             .debounce(TOGETHER)

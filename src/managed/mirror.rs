@@ -134,9 +134,12 @@ impl Owner for SecretProviderClass {
         context: &Context<U, Self>,
         outcome: Outcome,
     ) -> Result<(), kube::Error> {
-        for note in &outcome.notes {
+        context.notes(self, &outcome.notes).await;
+        if !outcome.adopted.is_empty() {
+            let of = outcome.adopted.join(", ");
+            let note = format!("taken over from Phase's operator: Secrets {of}");
             context
-                .event(self, EventType::Normal, note.reason, &note.text)
+                .event(self, EventType::Normal, "Adopted", &note)
                 .await;
         }
         let troubles = outcome.troubles.iter();

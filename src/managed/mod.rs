@@ -4,11 +4,12 @@
 //! `reconcile` is the way of one resource: its fields as a [`plan`], its token
 //! ([`token`]), the contents out of the memory that mounts use too (`contents`,
 //! [`data`]), one server-side apply for each Secret that is not as it should be
-//! ([`apply`]), restarts ([`redeploy`]), and what is told of all that (`tell`, [`status`]).
+//! ([`apply`]; [`adopt`] for those of Phase's own operator), restarts ([`redeploy`]), and what is told of all that (`tell`, [`status`]).
 //! [`controller`] is the program around it, [`lease`] lets one of several
 //! replicas work. This room knows the Kubernetes API; it
 //! knows nothing of sockets and drivers.
 
+pub mod adopt;
 pub mod apply;
 mod contents;
 pub mod controller;
@@ -16,6 +17,7 @@ pub mod data;
 pub mod lease;
 mod mirror;
 mod news;
+mod one;
 mod owner;
 pub mod plan;
 mod reconcile;

@@ -9,6 +9,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use super::adopt;
 use super::mirror::SecretProviderClass;
 use super::plan::{Plan, SecretName};
 use super::reconcile::{Context, Outcome};
@@ -110,6 +111,7 @@ impl Owner for PhaseSecret {
         context: &Context<U, Self>,
         outcome: Outcome,
     ) -> Result<(), kube::Error> {
+        adopt::adopt(self, context, &outcome).await;
         tell::status(self, context, outcome).await
     }
 }

@@ -10,14 +10,15 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use tracing::{info, warn};
+use tracing::warn;
 
-use super::apply::{Applier, ApplyError, Write};
+use super::adopt::{self, Predecessors};
+use super::apply::Write;
 use super::contents::{self, Part};
 use super::news::Readers;
+use super::one::{Written, one};
 use super::owner::{Owner, Owners};
-use super::plan::{Output, Plan, SecretName};
-use super::redeploy::redeploy;
+use super::plan::{Plan, SecretName};
 use super::resource::SecretStatus;
 use super::status::{Reason, Trouble};
 use super::take_back::take_back;
@@ -62,17 +63,8 @@ pub(super) struct Context<U, K: Owner> {
     pub(super) failures: Mutex<HashMap<ObjectRef<K>, u32>>,
     /// What was told of each resource that has no status: no more than there are.
     pub(super) told: Mutex<HashMap<ObjectRef<K>, Reason>>,
-}
-
-/// What was written of a Secret.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Written {
-    /// Everything that was said of it.
-    wish: [u8; 32],
-    /// What the API server made of it.
-    resource_version: Option<String>,
-    /// For which content its users have been restarted.
-    followed: String,
+    /// Which resources were taken over.
+    pub(super) released: adopt::Released,
 }
 
 /// What came of one time.
@@ -81,7 +73,8 @@ pub(super) struct Outcome {
     pub(super) about: Option<Arc<About>>,
     pub(super) secrets: Vec<SecretStatus>,
     pub(super) has_written: bool,
-    pub(super) restarted: usize,
+    /// Secrets that were Phase's own operator's until now.
+    pub(super) adopted: Vec<String>,
     pub(super) is_stale: bool,
     pub(super) troubles: Vec<Trouble>,
     pub(super) interval: Option<Duration>,
@@ -95,11 +88,21 @@ pub(super) struct Outcome {
 
 /// Something worth an event.
 pub(super) struct Note {
+    pub(super) is_warning: bool,
     pub(super) reason: &'static str,
     pub(super) text: String,
 }
 
 impl Outcome {
+    /// Something worth an event that is as it should be.
+    pub(super) fn note(&mut self, reason: &'static str, text: String) {
+        self.notes.push(Note {
+            is_warning: false,
+            reason,
+            text,
+        });
+    }
+
     /// How it went, in one line.
     pub(super) fn summary(&self) -> (Reason, String) {
         match (self.troubles.first(), self.troubles.len()) {
@@ -164,22 +167,6 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
 }
 
 impl<U, K: Owner> Context<U, K> {
-    /// What is remembered of Secrets that have gone is forgotten.
-    fn remember(&self, secret: SecretName, now: Written) {
-        const MORE: usize = 64;
-        let mut written = lock(&self.written);
-        written.insert(secret, now);
-        if written.len() > 2 * self.live.iter().map(Store::len).sum::<usize>() + MORE {
-            written.retain(|secret, _| self.live(secret).is_some());
-        }
-    }
-
-    /// What the API server has of a Secret now, where that is watched.
-    fn live(&self, secret: &SecretName) -> Option<Arc<PartialObjectMeta<Secret>>> {
-        let key = secret.object_ref();
-        self.live.iter().find_map(|live| live.get(&key))
-    }
-
     /// How long a resource is left alone now.
     fn wait(&self, object: &K, is_failed: bool, interval: Duration) -> Duration {
         let mut failures = lock(&self.failures);
@@ -225,7 +212,7 @@ async fn attempt<U: Upstream, K: Owner>(
     let reply = reply.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
     outcome.about = Some(Arc::clone(&reply.about));
     outcome.is_stale |= reply.stale.is_some();
-    let parts = contents::parts(&reply.bytes).map_err(|_| {
+    let contents = contents::read(&reply.bytes).map_err(|_| {
         Trouble::new(
             Reason::Internal,
             "what is remembered cannot be read: this is a defect, please report it",
@@ -233,7 +220,8 @@ async fn attempt<U: Upstream, K: Owner>(
     })?;
     let resource = name(object);
     let owner = object.controller_owner_ref(&());
-    for (output, part) in plan.outputs.iter().zip(parts) {
+    let (mut restarted, mut left_alone, mut has_changed) = (0, Vec::new(), false);
+    for (output, part) in plan.outputs.iter().zip(contents.parts) {
         let followed = context.followed(object, &output.secret);
         let (hash, data) = match part {
             Part::Data { hash, json } => (hash, json),
@@ -254,11 +242,16 @@ async fn attempt<U: Upstream, K: Owner>(
             hash: &hash,
             annotations: [(K::ANNOTATION, resource.as_str())].into(),
             owner: owner.as_ref().filter(|_| output.is_owned),
+            predecessors: Predecessors::of(object.finalizers()),
         };
         match one(context, &plan, write, followed.as_deref()).await {
             Ok(done) => {
                 outcome.has_written |= done.has_written;
-                outcome.restarted += done.restarted;
+                let secret = done.is_adopted.then(|| output.secret.to_string());
+                outcome.adopted.extend(secret);
+                restarted += done.restarts.restarted;
+                left_alone.extend(done.restarts.left_alone);
+                has_changed |= followed.as_ref() != Some(&hash);
                 outcome.secrets.push(entry(&output.secret, hash));
             }
             Err(trouble) => {
@@ -269,113 +262,34 @@ async fn attempt<U: Upstream, K: Owner>(
             }
         }
     }
-    if outcome.restarted > 0 {
-        let text = format!(
-            "{} workloads that use a changed Secret are restarted",
-            outcome.restarted
-        );
-        let reason = "Redeployed";
-        outcome.notes.push(Note { reason, text });
-        outcome.restarted = 0;
+    if restarted > 0 {
+        let text = format!("{restarted} workloads that use a changed Secret are restarted");
+        outcome.note("Redeployed", text);
+    }
+    if !left_alone.is_empty() {
+        outcome.note("NotRestarted", not_restarted(&left_alone));
+    }
+    if has_changed && !contents.unresolved.is_empty() {
+        outcome.notes.push(Note {
+            is_warning: true,
+            reason: "ReferenceUnresolved",
+            text: contents.unresolved.join("; "),
+        });
     }
     Ok(())
 }
 
-/// What was done for one Secret.
-struct Done {
-    has_written: bool,
-    restarted: usize,
-}
-
-/// Writes one Secret if it is not as it should be, and restarts who uses it.
-async fn one<U, K: Owner>(
-    context: &Context<U, K>,
-    plan: &Plan,
-    mut write: Write<'_>,
-    followed: Option<&str>,
-) -> Result<Done, Trouble> {
-    let output = write.output;
-    let own = (
-        K::ANNOTATION,
-        write.annotations.get(K::ANNOTATION).copied().unwrap_or(""),
-    );
-    let live = context.live(&output.secret);
-    if let Some(rival) = live.and_then(|live| context.owners.rival(&live, own)) {
-        let secret = output.secret.clone();
-        let error = ApplyError::Rival { secret, rival };
-        return Err(Trouble::new((&error).into(), error));
-    }
-    // Without anything before, nobody has started with anything else.
-    let before = followed.unwrap_or(write.hash);
-    if let Some(annotation) = K::FOLLOWED {
-        write.annotations.insert(annotation, before);
-    }
-    let has_written = context.write(&write, before).await?;
-    if before == write.hash {
-        return Ok(Done {
-            has_written,
-            restarted: 0,
-        });
-    }
-    let selector = plan.redeploy.as_deref();
-    let restarted = redeploy(&context.client, &output.secret, write.hash, selector).await;
-    let restarted = restarted.map_err(|error| Trouble::new((&error).into(), error))?;
-    if let Some(annotation) = K::FOLLOWED {
-        write.annotations.insert(annotation, write.hash);
-        context.write(&write, write.hash).await?;
-    }
-    Ok(Done {
-        has_written,
-        restarted,
-    })
-}
-
-impl<U, K: Owner> Context<U, K> {
-    /// Writes a Secret if it is not there as it should be; whether it was another.
-    async fn write(&self, write: &Write<'_>, followed: &str) -> Result<bool, Trouble> {
-        let secret = &write.output.secret;
-        let live = self.live(secret);
-        let live = live.and_then(|live| live.resource_version());
-        let wish = wish(write);
-        let known = lock(&self.written).get(secret).cloned();
-        if known.is_some_and(|known| {
-            known.wish == wish && live.is_some() && known.resource_version == live
-        }) {
-            return Ok(false);
-        }
-        let applied = Applier::new(self.client.clone()).write(write).await;
-        let metadata = applied.map_err(|error| Trouble::new((&error).into(), error))?;
-        let has_written = metadata.resource_version != live;
-        if has_written {
-            info!(
-                object = write.annotations.get(K::ANNOTATION).copied(),
-                %secret,
-                content = write.hash,
-                "written"
-            );
-        }
-        let written = Written {
-            wish,
-            resource_version: metadata.resource_version,
-            followed: followed.to_owned(),
-        };
-        self.remember(secret.clone(), written);
-        Ok(has_written)
-    }
-
-    /// For which content the users of a Secret have been restarted; nothing where it was
-    /// never written.
-    fn followed(&self, object: &K, secret: &SecretName) -> Option<String> {
-        let Some(annotation) = K::FOLLOWED else {
-            return object.followed(secret).map(str::to_owned);
-        };
-        let live = self.live(secret)?;
-        // What was written is known at once, and watched a moment later.
-        let known = lock(&self.written).get(secret).cloned();
-        known
-            .map(|known| known.followed)
-            .or_else(|| live.annotations().get(annotation).cloned())
-    }
+fn not_restarted(left_alone: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<_> = left_alone.iter().take(SHOWN).map(String::as_str).collect();
+    let more = match left_alone.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "left alone, though a Secret that they use has changed: {}{more}: a Job's pods cannot be changed, and a CronJob's next run reads the new Secret",
+        shown.join(", ")
+    )
 }
 
 fn entry(secret: &SecretName, content_hash: String) -> SecretStatus {
@@ -383,12 +297,6 @@ fn entry(secret: &SecretName, content_hash: String) -> SecretStatus {
         namespace: secret.namespace.clone(),
         name: secret.name.clone(),
         content_hash,
-    }
-}
-
-impl SecretName {
-    fn object_ref(&self) -> ObjectRef<PartialObjectMeta<Secret>> {
-        ObjectRef::new(&self.name).within(&self.namespace)
     }
 }
 
@@ -415,17 +323,4 @@ fn volume<K: Owner>(object: &K, token: &SecretName) -> VolumeId {
     let digest = digest::of_parts([K::KIND, &uid, &token].map(str::as_bytes));
     id.copy_from_slice(&digest[..16]);
     id
-}
-
-/// Everything that is written of a Secret.
-fn wish(write: &Write<'_>) -> [u8; 32] {
-    let Output {
-        kind,
-        labels,
-        annotations,
-        ..
-    } = write.output;
-    let head = serde_json::to_vec(&(kind, labels, annotations, write.owner, &write.annotations));
-    let head = head.unwrap_or_default();
-    digest::of_parts([head.as_slice(), write.hash.as_bytes()])
 }

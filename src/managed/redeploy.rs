@@ -9,13 +9,14 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, Volume};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
-use tracing::info;
+use tracing::{debug, info};
 
 use super::apply::{FIELD_MANAGER, WITHIN};
 use super::plan::SecretName;
@@ -62,7 +63,16 @@ pub enum RedeployError {
     },
 }
 
-/// What has a pod template and can be restarted.
+/// What was done for one change.
+#[derive(Debug, Default)]
+pub struct Restarts {
+    /// How many workloads were restarted.
+    pub restarted: usize,
+    /// Jobs and `CronJob`s that wish to be restarted, by kind and name.
+    pub left_alone: Vec<String>,
+}
+
+/// What has a pod template.
 trait Workload:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug
 {
@@ -85,8 +95,18 @@ macro_rules! workload {
 workload!(Deployment, "Deployment");
 workload!(StatefulSet, "StatefulSet");
 workload!(DaemonSet, "DaemonSet");
+workload!(Job, "Job");
 
-/// Restarts the annotated workloads of a Secret's namespace that use it. How many.
+impl Workload for CronJob {
+    const KIND: &'static str = "CronJob";
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        let job = self.spec.as_ref()?.job_template.spec.as_ref()?;
+        Some(&job.template)
+    }
+}
+
+/// Restarts the annotated workloads of a Secret's namespace that use it.
 ///
 /// # Errors
 /// [`RedeployError`]; trying again restarts only those that were not.
@@ -95,16 +115,22 @@ pub async fn redeploy(
     secret: &SecretName,
     content: &str,
     selector: Option<&str>,
-) -> Result<usize, RedeployError> {
+) -> Result<Restarts, RedeployError> {
     let change = Change {
         client,
         secret,
         content,
         selector,
     };
-    Ok(change.of::<Deployment>().await?
+    let restarted = change.of::<Deployment>().await?
         + change.of::<StatefulSet>().await?
-        + change.of::<DaemonSet>().await?)
+        + change.of::<DaemonSet>().await?;
+    let mut left_alone = change.left_alone::<Job>().await;
+    left_alone.extend(change.left_alone::<CronJob>().await);
+    Ok(Restarts {
+        restarted,
+        left_alone,
+    })
 }
 
 struct Change<'a> {
@@ -118,26 +144,12 @@ impl Change<'_> {
     async fn of<W: Workload>(&self) -> Result<usize, RedeployError> {
         let SecretName { namespace, name } = self.secret;
         let workloads = Api::<W>::namespaced(self.client.clone(), namespace);
-        let wanted = ListParams {
-            label_selector: self.selector.map(str::to_owned),
-            ..ListParams::default()
-        };
-        let Some(listed) = self.asked::<W, _>(workloads.list(&wanted)).await? else {
-            return Ok(0);
-        };
         let started_with = annotation(name);
-        let behind = listed.items.into_iter().filter(|workload| {
-            let Some(template) = workload.template() else {
-                return false;
-            };
-            let annotations = template
-                .metadata
-                .as_ref()
-                .and_then(|of| of.annotations.as_ref());
+        let behind = self.wishing(&workloads).await?.filter(|workload| {
+            let template = workload.template().and_then(|of| of.metadata.as_ref());
+            let annotations = template.and_then(|of| of.annotations.as_ref());
             let known = annotations.and_then(|all| all.get(&started_with));
-            wishes(workload)
-                && template.spec.as_ref().is_some_and(|spec| uses(spec, name))
-                && known.is_none_or(|known| known != self.content)
+            known.is_none_or(|known| known != self.content)
         });
         let mut restarted = 0;
         for workload in behind {
@@ -161,6 +173,40 @@ impl Change<'_> {
             restarted += 1;
         }
         Ok(restarted)
+    }
+
+    /// Workloads of a kind that wish to be restarted and use the Secret.
+    async fn wishing<W: Workload>(
+        &self,
+        workloads: &Api<W>,
+    ) -> Result<impl Iterator<Item = W>, RedeployError> {
+        let wanted = ListParams {
+            label_selector: self.selector.map(str::to_owned),
+            ..ListParams::default()
+        };
+        let listed = self.asked::<W, _>(workloads.list(&wanted)).await?;
+        let all = listed.map(|listed| listed.items).unwrap_or_default();
+        let name = self.secret.name.as_str();
+        let is_meant = move |workload: &W| {
+            let spec = workload.template().and_then(|of| of.spec.as_ref());
+            wishes(workload) && spec.is_some_and(|spec| uses(spec, name))
+        };
+        Ok(all.into_iter().filter(is_meant))
+    }
+
+    /// What cannot be restarted though it wishes to be. Saying so is all that is done
+    /// with it, so nothing fails for it.
+    async fn left_alone<W: Workload>(&self) -> Vec<String> {
+        let workloads = Api::<W>::namespaced(self.client.clone(), &self.secret.namespace);
+        match self.wishing(&workloads).await {
+            Ok(found) => found
+                .map(|one| format!("{} {}", W::KIND, one.meta().name.as_deref().unwrap_or("?")))
+                .collect(),
+            Err(error) => {
+                debug!(kind = W::KIND, %error, "not looked for");
+                Vec::new()
+            }
+        }
     }
 
     /// An answer of the API server; none where the object is not there.

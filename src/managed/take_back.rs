@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::apply::{CONTENT, FIELD_MANAGER, LABEL, WITHIN};
 use super::owner::Owner;
 use super::plan::SecretName;
-use super::reconcile::{Context, Note, Outcome};
+use super::reconcile::{Context, Outcome};
 use super::status::{Reason, Trouble};
 
 /// How long to wait for the second of so many tries, and twice as long for each further.
@@ -88,7 +88,7 @@ pub(super) async fn take_back<U, K: Owner>(
             }
         };
         info!(object = owner, %secret, reason, "no longer kept");
-        outcome.notes.push(Note { reason, text });
+        outcome.note(reason, text);
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use super::apply::{FIELD_MANAGER, WITHIN};
 use super::owner::Owner;
 use super::plan::SecretName;
-use super::reconcile::{Context, Outcome, name};
+use super::reconcile::{Context, Note, Outcome, name};
 use super::resource::{PhaseSecret, PhaseSecretStatus, SecretStatus};
 use super::status::{Reason, State, conditions};
 
@@ -35,6 +35,17 @@ pub(super) fn recorder(client: &kube::Client) -> Recorder {
 }
 
 impl<U, K: Owner> Context<U, K> {
+    /// An event for each note.
+    pub(super) async fn notes(&self, object: &K, notes: &[Note]) {
+        for note in notes {
+            let kind = match note.is_warning {
+                false => EventType::Normal,
+                true => EventType::Warning,
+            };
+            self.event(object, kind, note.reason, &note.text).await;
+        }
+    }
+
     /// One event on a resource; without it nothing else is worse.
     pub(super) async fn event(&self, object: &K, kind: EventType, reason: &str, note: &str) {
         const LONGEST: usize = 1_000;
@@ -93,11 +104,7 @@ pub(super) async fn status<U>(
         };
         context.event(object, kind, &is.reason, &is.message).await;
     }
-    for note in &outcome.notes {
-        context
-            .event(object, EventType::Normal, note.reason, &note.text)
-            .await;
-    }
+    context.notes(object, &outcome.notes).await;
     for trouble in &outcome.troubles {
         warn!(
             object = name(object),
