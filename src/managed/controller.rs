@@ -17,17 +17,19 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{self, Action, Config, ReconcileRequest, applier, trigger_self};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher::watcher;
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use super::api;
 use super::apply::{LABEL, OWNER};
 use super::lease::Election;
 use super::news::{Readers, news};
 use super::reconcile::{Context, reconcile};
 use super::resource::PhaseSecret;
+use super::stored::stored;
 use super::tell::{recorder, replica};
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client, ClientConfig};
@@ -66,25 +68,22 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
         warn!("--insecure-skip-tls-verify: whoever is on the way to Phase can read tokens");
     }
     let hosts = AllowedHosts::new(args.phase_host, &args.allowed_host)?;
-    let phase = Client::new(ClientConfig {
+    let phase = Arc::new(Client::new(ClientConfig {
         ca_file: args.ca_file,
         insecure_skip_tls_verify: args.insecure_skip_tls_verify,
         ..ClientConfig::default()
-    })?;
+    })?);
     let settings = Settings {
         request_budget: args.request_budget,
         ..Settings::default()
     };
-    let client = kube::Client::try_default().await;
-    let client = client.map_err(|error| Error::Kubernetes(error.to_string()))?;
-    let snapshot = Arc::new(Snapshot::new(phase, settings, None));
+    let client = api::client().await.map_err(Error::Kubernetes)?;
     let scopes: Vec<_> = match args.namespace.is_empty() {
         true => vec![None],
         false => args.namespace.into_iter().map(Some).collect(),
     };
     let places = scopes.into_iter().map(|namespace| Place {
         client: client.clone(),
-        snapshot: Arc::clone(&snapshot),
         hosts: hosts.clone(),
         namespace,
         concurrency: args.concurrency,
@@ -94,9 +93,11 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
     let election = args
         .leader_election_namespace
         .map(|namespace| Election::new(client, &namespace, &replica().unwrap_or_default()));
+    // What another replica has written meanwhile may be newer than what is remembered.
+    let keep = || keep(&places, Snapshot::new(Arc::clone(&phase), settings, None));
     let work = async || match &election {
-        Some(election) => election.lead(|| keep(&places)).await,
-        None => keep(&places).await,
+        Some(election) => election.lead(keep).await,
+        None => keep().await,
     };
     tokio::select! {
         () = stop => {}
@@ -110,7 +111,8 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
 }
 
 /// Keeps all places; when it is dropped, all of that ends.
-async fn keep(places: &[Place]) {
+async fn keep(places: &[Place], snapshot: Snapshot<Arc<Client>>) {
+    let snapshot = Arc::new(snapshot);
     let (live, writers): (Vec<_>, Vec<_>) = places.iter().map(|_| reflector::store()).unzip();
     let live: Arc<[_]> = live.into();
     let (pokes, poked): (Vec<_>, Vec<_>) = places.iter().map(|_| channel(MOST_POKES)).unzip();
@@ -119,6 +121,7 @@ async fn keep(places: &[Place]) {
     let mut running = JoinSet::new();
     for ((place, writer), poked) in places.iter().zip(writers).zip(poked) {
         let watched = Watched {
+            snapshot: Arc::clone(&snapshot),
             live: Arc::clone(&live),
             writer,
             pokes: Arc::clone(&pokes),
@@ -133,6 +136,7 @@ async fn keep(places: &[Place]) {
 
 /// What places share: a resource of one may have a Secret in another.
 struct Watched {
+    snapshot: Arc<Snapshot<Arc<Client>>>,
     live: Arc<[Store<PartialObjectMeta<Secret>>]>,
     writer: Writer<PartialObjectMeta<Secret>>,
     /// By namespace: resources whose Secret has changed elsewhere.
@@ -144,7 +148,6 @@ struct Watched {
 #[derive(Clone)]
 struct Place {
     client: kube::Client,
-    snapshot: Arc<Snapshot<Client>>,
     hosts: AllowedHosts,
     namespace: Option<String>,
     concurrency: u16,
@@ -165,7 +168,7 @@ impl Place {
 
     async fn keep(self, watched: Watched) {
         let (resources, resources_writer) = reflector::store();
-        let changed = watcher(self.api::<PhaseSecret>(), watcher::Config::default());
+        let changed = stored::<PhaseSecret>(&self.client, self.namespace.as_deref());
         let changed = changed
             .default_backoff()
             .reflect(resources_writer)
@@ -174,7 +177,7 @@ impl Place {
         // Only their metadata is asked for.
         let drifted = watcher(
             self.api::<PartialObjectMeta<Secret>>(),
-            watcher::Config::default().labels(&label),
+            api::watching().labels(&label),
         );
         let drifted = drifted
             .default_backoff()
@@ -182,14 +185,14 @@ impl Place {
             .touched_objects();
         let readers = Arc::new(Readers::default());
         let changes = news(
-            self.snapshot.news(),
+            watched.snapshot.news(),
             Arc::clone(&readers),
             resources.clone(),
         );
         let context = Arc::new(Context {
             recorder: recorder(&self.client),
             client: self.client,
-            snapshot: self.snapshot,
+            snapshot: watched.snapshot,
             readers,
             hosts: self.hosts,
             interval: self.interval,

@@ -238,13 +238,15 @@ async fn one<U>(
     let wish = wish(write);
     let (mut has_written, mut restarted) = (false, 0);
     let known = lock(&context.written).get(&output.secret).cloned();
-    let is_there = known.is_some_and(|known| {
+    let is_there = known.as_ref().is_some_and(|known| {
         known.wish == wish && live.is_some() && known.resource_version == live
     });
     if !is_there {
         let applied = Applier::new(context.client.clone()).write(write).await;
         let metadata = applied.map_err(|error| Trouble::new((&error).into(), error))?;
-        has_written = metadata.resource_version != live;
+        // What is watched may come late.
+        let known = known.and_then(|known| known.resource_version);
+        has_written = ![live, known].contains(&metadata.resource_version);
         if has_written {
             info!(object = write.resource, secret = %output.secret, content = write.hash, "written");
         }

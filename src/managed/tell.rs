@@ -81,6 +81,26 @@ pub(super) async fn tell<U>(
     if status == before {
         return Ok(());
     }
+    for trouble in &outcome.troubles {
+        warn!(
+            object = name(object),
+            reason = trouble.reason.as_str(),
+            "{}",
+            trouble.message
+        );
+    }
+    let namespace = object.namespace().unwrap_or_default();
+    let api = Api::<PhaseSecret>::namespaced(context.client.clone(), &namespace);
+    let patch = Patch::Merge(json!({"status": status}));
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let name = object.name_any();
+    timeout(WITHIN, api.patch_status(&name, &parameters, &patch))
+        .await
+        .unwrap_or_else(|_| Err(kube::Error::Service("no answer in time".into())))?;
+    // After it: a status that cannot be written is tried again, an event is not.
     let synced = |of: &[Condition]| of.iter().find(|one| one.type_ == SYNCED).cloned();
     let (was, is) = (synced(&before.conditions), synced(&status.conditions));
     let has_turned = was.map(|was| was.reason) != is.as_ref().map(|is| is.reason.clone());
@@ -98,27 +118,7 @@ pub(super) async fn tell<U>(
             .event(object, EventType::Normal, "Redeployed", &note)
             .await;
     }
-    for trouble in &outcome.troubles {
-        warn!(
-            object = name(object),
-            reason = trouble.reason.as_str(),
-            "{}",
-            trouble.message
-        );
-    }
-    let namespace = object.namespace().unwrap_or_default();
-    let api = Api::<PhaseSecret>::namespaced(context.client.clone(), &namespace);
-    let patch = Patch::Merge(json!({"status": status}));
-    let parameters = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    let name = object.name_any();
-    match timeout(WITHIN, api.patch_status(&name, &parameters, &patch)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(kube::Error::Service("no answer in time".into())),
-    }
+    Ok(())
 }
 
 fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -> [State; 3] {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
@@ -11,7 +12,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use phase_emulator::seed::Secret;
 use serde_json::{Value, json};
 
-use crate::{Namespace, Phase, Process, Programs, eventually};
+use crate::{Namespace, Phase, Process, Programs, Way, eventually};
 
 /// The Secret with the token that every resource of [`Controller::resource`] names.
 const TOKEN: &str = "phase-service-token";
@@ -24,7 +25,10 @@ pub struct Controller {
     pub phase: Phase,
     /// The only namespace that it looks after.
     pub namespace: Namespace,
+    /// The way of the first replica to the API server, where that can be disturbed.
+    pub way: Option<Way>,
     programs: Programs,
+    interval: &'static str,
 }
 
 impl Controller {
@@ -36,22 +40,54 @@ impl Controller {
 
     /// The same with several replicas, of which one works.
     pub async fn start_replicas(name: &str, secrets: Vec<Secret>, replicas: usize) -> Self {
+        let mut controller = Self::prepare(name, secrets).await;
+        for _ in 0..replicas {
+            controller.add_replica();
+        }
+        controller
+    }
+
+    /// One whose way to the API server can be disturbed. It asks Phase every two seconds.
+    pub async fn start_disturbable(name: &str, secrets: Vec<Secret>) -> Self {
+        let mut controller = Self::prepare(name, secrets).await;
+        let folder = controller.folder();
+        controller.way = Some(Way::open(&controller.programs, &folder).await);
+        controller.interval = "2s";
+        controller.add_replica();
+        controller
+    }
+
+    /// A way that can be disturbed.
+    pub fn way(&mut self) -> &mut Way {
+        self.way.as_mut().expect("started as disturbable")
+    }
+
+    /// Starts another replica.
+    pub fn add_replica(&mut self) {
+        let process = self.started(self.replicas.len());
+        self.replicas.push(process);
+    }
+
+    async fn prepare(name: &str, secrets: Vec<Secret>) -> Self {
         let programs = Programs::from_environment();
         define(&programs);
         let namespace = Namespace::create(&programs.client().await, name).await;
         let phase = Phase::start(secrets, Vec::new()).await;
         namespace.token(TOKEN, &phase.token()).await;
-        let mut controller = Self {
+        Self {
             replicas: Vec::new(),
             phase,
             namespace,
+            way: None,
             programs,
-        };
-        for replica in 0..replicas {
-            let process = controller.started(replica);
-            controller.replicas.push(process);
+            interval: "500ms",
         }
-        controller
+    }
+
+    fn folder(&self) -> PathBuf {
+        let folder = self.programs.folder.join(&self.namespace.name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
     }
 
     /// Kills a replica and starts it again.
@@ -62,11 +98,16 @@ impl Controller {
 
     /// Who holds the Lease: a replica, and which of its lives.
     pub async fn leader(&self) -> Option<(usize, String)> {
-        let leases = self.namespace.api::<Lease>();
-        let lease = leases.get_opt("phase-csi-provider-controller").await;
-        let holder = lease.unwrap()?.spec?.holder_identity?;
+        let holder = self.lease().await?.spec?.holder_identity?;
         let (replica, life) = holder.strip_prefix("replica-")?.split_once('_')?;
         Some((replica.parse().ok()?, life.to_owned()))
+    }
+
+    /// The Lease, once there is one.
+    pub async fn lease(&self) -> Option<Lease> {
+        let leases = self.namespace.api::<Lease>();
+        let lease = leases.get_opt("phase-csi-provider-controller").await;
+        lease.unwrap()
     }
 
     fn started(&self, replica: usize) -> Process {
@@ -82,15 +123,16 @@ impl Controller {
             "--log-level",
             "trace",
             "--test-only-poll-interval",
-            "500ms",
+            self.interval,
             "--request-budget",
             "100000",
         ];
-        let folder = self.programs.folder.join(namespace);
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = self.folder();
         let name = format!("replica-{replica}");
+        let way = self.way.as_ref().filter(|_| replica == 0);
+        let kubeconfig = way.map_or(&self.programs.kubeconfig, |way| &way.kubeconfig);
         let variables = [
-            ("KUBECONFIG", self.programs.kubeconfig.as_os_str()),
+            ("KUBECONFIG", kubeconfig.as_os_str()),
             ("HOSTNAME", OsStr::new(&name)),
         ];
         let log = folder.join(format!("{name}.log"));
