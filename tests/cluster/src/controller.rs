@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
+use hyper::Request;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
@@ -28,8 +29,28 @@ pub struct Controller {
     /// The way of the first replica to the API server, where that can be disturbed.
     pub way: Option<Way>,
     programs: Programs,
-    interval: &'static str,
+    flags: &'static [&'static str],
 }
+
+/// A Phase that is asked twice a second, and a log that holds everything.
+const EAGER: &[&str] = &[
+    "--log-level",
+    "trace",
+    "--test-only-poll-interval",
+    "500ms",
+    "--request-budget",
+    "100000",
+];
+
+/// The same, but every two seconds.
+const CALM: &[&str] = &[
+    "--log-level",
+    "trace",
+    "--test-only-poll-interval",
+    "2s",
+    "--request-budget",
+    "100000",
+];
 
 impl Controller {
     /// Starts one that looks after a new namespace and asks a Phase with these secrets,
@@ -52,7 +73,7 @@ impl Controller {
         let mut controller = Self::prepare(name, secrets).await;
         let folder = controller.folder();
         controller.way = Some(Way::open(&controller.programs, &folder).await);
-        controller.interval = "2s";
+        controller.flags = CALM;
         controller.add_replica();
         controller
     }
@@ -68,19 +89,33 @@ impl Controller {
         self.replicas.push(process);
     }
 
+    /// One as users have it, with its defaults, that is not started yet. Nor is there a
+    /// token.
+    pub async fn prepare_usual(name: &str, phase: Phase) -> Self {
+        let mut controller = Self::prepare_with(name, phase).await;
+        controller.flags = &[];
+        controller
+    }
+
     async fn prepare(name: &str, secrets: Vec<Secret>) -> Self {
+        let phase = Phase::start(secrets, Vec::new()).await;
+        let controller = Self::prepare_with(name, phase).await;
+        let token = controller.phase.token();
+        controller.namespace.token(TOKEN, &token).await;
+        controller
+    }
+
+    async fn prepare_with(name: &str, phase: Phase) -> Self {
         let programs = Programs::from_environment();
         define(&programs);
         let namespace = Namespace::create(&programs.client().await, name).await;
-        let phase = Phase::start(secrets, Vec::new()).await;
-        namespace.token(TOKEN, &phase.token()).await;
         Self {
             replicas: Vec::new(),
             phase,
             namespace,
             way: None,
             programs,
-            interval: "500ms",
+            flags: EAGER,
         }
     }
 
@@ -110,6 +145,13 @@ impl Controller {
         lease.unwrap()
     }
 
+    /// The API server's own metrics.
+    pub async fn api_metrics(&self) -> String {
+        let request = Request::get("/metrics").body(Vec::new()).unwrap();
+        let client = self.programs.client().await;
+        client.request_text(request).await.unwrap()
+    }
+
     fn started(&self, replica: usize) -> Process {
         let namespace = self.namespace.name.as_str();
         let arguments = [
@@ -120,13 +162,8 @@ impl Controller {
             namespace,
             "--phase-host",
             &self.phase.url(),
-            "--log-level",
-            "trace",
-            "--test-only-poll-interval",
-            self.interval,
-            "--request-budget",
-            "100000",
         ];
+        let arguments = arguments.iter().chain(self.flags);
         let folder = self.folder();
         let name = format!("replica-{replica}");
         let way = self.way.as_ref().filter(|_| replica == 0);

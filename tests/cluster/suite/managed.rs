@@ -1,6 +1,7 @@
 //! Managed Secrets: what the controller makes of `PhaseSecret` resources.
 
 mod faults;
+mod numbers;
 mod operation;
 mod stored;
 mod writes;

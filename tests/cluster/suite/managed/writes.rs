@@ -9,10 +9,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use phase_csi_cluster::Controller;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// Counts from when it was made.
 pub(super) struct Writes {
-    counts: Arc<Mutex<BTreeMap<String, u64>>>,
+    times: Arc<Mutex<BTreeMap<String, Vec<Instant>>>>,
     watch: JoinHandle<()>,
 }
 
@@ -21,8 +22,8 @@ impl Writes {
         let secrets = controller.namespace.api::<Secret>();
         let now = secrets.list_metadata(&ListParams::default()).await.unwrap();
         let mut version = now.metadata.resource_version.unwrap();
-        let counts = Arc::new(Mutex::new(BTreeMap::new()));
-        let counted = Arc::clone(&counts);
+        let times = Arc::new(Mutex::new(BTreeMap::<_, Vec<_>>::new()));
+        let counted = Arc::clone(&times);
         let watch = tokio::spawn(async move {
             // A watch ends after a while, and goes on where it was.
             loop {
@@ -40,18 +41,24 @@ impl Writes {
                     };
                     version = secret.metadata.resource_version.unwrap();
                     let name = secret.metadata.name.unwrap();
-                    *counted.lock().unwrap().entry(name).or_default() += 1;
+                    let mut times = counted.lock().unwrap();
+                    times.entry(name).or_default().push(Instant::now());
                 }
             }
         });
-        Self { counts, watch }
+        Self { times, watch }
     }
 
     /// How often this Secret was made or changed since.
     pub(super) fn of(&self, secret: &str) -> u64 {
+        u64::try_from(self.times(secret).len()).unwrap()
+    }
+
+    /// When this Secret was made or changed.
+    pub(super) fn times(&self, secret: &str) -> Vec<Instant> {
         assert!(!self.watch.is_finished(), "the watch has failed");
-        let counts = self.counts.lock().unwrap();
-        counts.get(secret).copied().unwrap_or_default()
+        let times = self.times.lock().unwrap();
+        times.get(secret).cloned().unwrap_or_default()
     }
 }
 
