@@ -2,16 +2,18 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
+use hyper::Request;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use phase_emulator::seed::Secret;
 use serde_json::{Value, json};
 
-use crate::{Namespace, Phase, Process, Programs, eventually};
+use crate::{Namespace, Phase, Process, Programs, Way, eventually};
 
 /// The Secret with the token that every resource of [`Controller::resource`] names.
 const TOKEN: &str = "phase-service-token";
@@ -24,8 +26,31 @@ pub struct Controller {
     pub phase: Phase,
     /// The only namespace that it looks after.
     pub namespace: Namespace,
+    /// The way of the first replica to the API server, where that can be disturbed.
+    pub way: Option<Way>,
     programs: Programs,
+    flags: &'static [&'static str],
 }
+
+/// A Phase that is asked twice a second, and a log that holds everything.
+const EAGER: &[&str] = &[
+    "--log-level",
+    "trace",
+    "--test-only-poll-interval",
+    "500ms",
+    "--request-budget",
+    "100000",
+];
+
+/// The same, but every two seconds.
+const CALM: &[&str] = &[
+    "--log-level",
+    "trace",
+    "--test-only-poll-interval",
+    "2s",
+    "--request-budget",
+    "100000",
+];
 
 impl Controller {
     /// Starts one that looks after a new namespace and asks a Phase with these secrets,
@@ -36,22 +61,68 @@ impl Controller {
 
     /// The same with several replicas, of which one works.
     pub async fn start_replicas(name: &str, secrets: Vec<Secret>, replicas: usize) -> Self {
+        let mut controller = Self::prepare(name, secrets).await;
+        for _ in 0..replicas {
+            controller.add_replica();
+        }
+        controller
+    }
+
+    /// One whose way to the API server can be disturbed. It asks Phase every two seconds.
+    pub async fn start_disturbable(name: &str, secrets: Vec<Secret>) -> Self {
+        let mut controller = Self::prepare(name, secrets).await;
+        let folder = controller.folder();
+        controller.way = Some(Way::open(&controller.programs, &folder).await);
+        controller.flags = CALM;
+        controller.add_replica();
+        controller
+    }
+
+    /// A way that can be disturbed.
+    pub fn way(&mut self) -> &mut Way {
+        self.way.as_mut().expect("started as disturbable")
+    }
+
+    /// Starts another replica.
+    pub fn add_replica(&mut self) {
+        let process = self.started(self.replicas.len());
+        self.replicas.push(process);
+    }
+
+    /// One as users have it, with its defaults, that is not started yet. Nor is there a
+    /// token.
+    pub async fn prepare_usual(name: &str, phase: Phase) -> Self {
+        let mut controller = Self::prepare_with(name, phase).await;
+        controller.flags = &[];
+        controller
+    }
+
+    async fn prepare(name: &str, secrets: Vec<Secret>) -> Self {
+        let phase = Phase::start(secrets, Vec::new()).await;
+        let controller = Self::prepare_with(name, phase).await;
+        let token = controller.phase.token();
+        controller.namespace.token(TOKEN, &token).await;
+        controller
+    }
+
+    async fn prepare_with(name: &str, phase: Phase) -> Self {
         let programs = Programs::from_environment();
         define(&programs);
         let namespace = Namespace::create(&programs.client().await, name).await;
-        let phase = Phase::start(secrets, Vec::new()).await;
-        namespace.token(TOKEN, &phase.token()).await;
-        let mut controller = Self {
+        Self {
             replicas: Vec::new(),
             phase,
             namespace,
+            way: None,
             programs,
-        };
-        for replica in 0..replicas {
-            let process = controller.started(replica);
-            controller.replicas.push(process);
+            flags: EAGER,
         }
-        controller
+    }
+
+    fn folder(&self) -> PathBuf {
+        let folder = self.programs.folder.join(&self.namespace.name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
     }
 
     /// Kills a replica and starts it again.
@@ -62,11 +133,23 @@ impl Controller {
 
     /// Who holds the Lease: a replica, and which of its lives.
     pub async fn leader(&self) -> Option<(usize, String)> {
-        let leases = self.namespace.api::<Lease>();
-        let lease = leases.get_opt("phase-csi-provider-controller").await;
-        let holder = lease.unwrap()?.spec?.holder_identity?;
+        let holder = self.lease().await?.spec?.holder_identity?;
         let (replica, life) = holder.strip_prefix("replica-")?.split_once('_')?;
         Some((replica.parse().ok()?, life.to_owned()))
+    }
+
+    /// The Lease, once there is one.
+    pub async fn lease(&self) -> Option<Lease> {
+        let leases = self.namespace.api::<Lease>();
+        let lease = leases.get_opt("phase-csi-provider-controller").await;
+        lease.unwrap()
+    }
+
+    /// The API server's own metrics.
+    pub async fn api_metrics(&self) -> String {
+        let request = Request::get("/metrics").body(Vec::new()).unwrap();
+        let client = self.programs.client().await;
+        client.request_text(request).await.unwrap()
     }
 
     fn started(&self, replica: usize) -> Process {
@@ -79,18 +162,14 @@ impl Controller {
             namespace,
             "--phase-host",
             &self.phase.url(),
-            "--log-level",
-            "trace",
-            "--test-only-poll-interval",
-            "500ms",
-            "--request-budget",
-            "100000",
         ];
-        let folder = self.programs.folder.join(namespace);
-        std::fs::create_dir_all(&folder).unwrap();
+        let arguments = arguments.iter().chain(self.flags);
+        let folder = self.folder();
         let name = format!("replica-{replica}");
+        let way = self.way.as_ref().filter(|_| replica == 0);
+        let kubeconfig = way.map_or(&self.programs.kubeconfig, |way| &way.kubeconfig);
         let variables = [
-            ("KUBECONFIG", self.programs.kubeconfig.as_os_str()),
+            ("KUBECONFIG", kubeconfig.as_os_str()),
             ("HOSTNAME", OsStr::new(&name)),
         ];
         let log = folder.join(format!("{name}.log"));

@@ -15,12 +15,11 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::etcd::ETCD;
 use crate::process::{Process, http};
 use crate::programs::{client_of, variable};
 use crate::{PATIENCE, eventually};
 
-/// Of the namespaces' own etcd.
-const ETCD: &str = "127.0.0.1:2379";
 /// The suite's own API server has 6443.
 const PORT: &str = "6444";
 const USUAL_PORT: &str = "6443";

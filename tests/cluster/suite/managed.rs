@@ -1,7 +1,11 @@
 //! Managed Secrets: what the controller makes of `PhaseSecret` resources.
 
+mod faults;
 mod mirror;
+mod numbers;
 mod operation;
+mod stored;
+mod writes;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
