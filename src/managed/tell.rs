@@ -134,6 +134,8 @@ pub(super) async fn tell<U>(
     let name = object.name_any();
     match timeout(WITHIN, api.patch_status(&name, &parameters, &patch)).await {
         Ok(Ok(_)) => Ok(()),
+        // It has gone: nobody is left to tell.
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(()),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(kube::Error::Service("no answer in time".into())),
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
@@ -11,6 +12,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use phase_emulator::seed::Secret;
 use serde_json::{Value, json};
 
+use crate::programs::shell;
 use crate::{Namespace, Phase, Process, Programs, eventually};
 
 /// The Secret with the token that every resource of [`Controller::resource`] names.
@@ -38,20 +40,52 @@ impl Controller {
     pub async fn start_replicas(name: &str, secrets: Vec<Secret>, replicas: usize) -> Self {
         let programs = Programs::from_environment();
         define(&programs);
+        let mut controller = Self::prepare(programs, name, secrets).await;
+        for _ in 0..replicas {
+            controller.add_replica();
+        }
+        controller
+    }
+
+    /// Makes namespace, Phase and token; no replica runs yet, and the resource is not
+    /// defined.
+    pub async fn prepare(programs: Programs, name: &str, secrets: Vec<Secret>) -> Self {
         let namespace = Namespace::create(&programs.client().await, name).await;
         let phase = Phase::start(secrets, Vec::new()).await;
         namespace.token(TOKEN, &phase.token()).await;
-        let mut controller = Self {
+        let controller = Self {
             replicas: Vec::new(),
             phase,
             namespace,
             programs,
         };
-        for replica in 0..replicas {
-            let process = controller.started(replica);
-            controller.replicas.push(process);
-        }
+        let folder = controller.folder();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(&controller.programs.kubeconfig, folder.join("kubeconfig")).unwrap();
+        let own = format!("kubectl config set-context --current --namespace {name}");
+        controller.kubectl(&own).await.unwrap();
         controller
+    }
+
+    /// Starts one more replica.
+    pub fn add_replica(&mut self) {
+        let process = self.started(self.replicas.len());
+        self.replicas.push(process);
+    }
+
+    /// Where commands run, and logs are.
+    pub fn folder(&self) -> PathBuf {
+        self.programs.folder.join(&self.namespace.name)
+    }
+
+    /// Runs a command line as an administrator whose `kubectl` looks at the namespace;
+    /// what it prints, or its complaint.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn kubectl(&self, command: &str) -> Result<String, String> {
+        let folder = self.folder();
+        shell(command, &folder, &folder.join("kubeconfig")).await
     }
 
     /// Kills a replica and starts it again.
@@ -86,14 +120,12 @@ impl Controller {
             "--request-budget",
             "100000",
         ];
-        let folder = self.programs.folder.join(namespace);
-        std::fs::create_dir_all(&folder).unwrap();
         let name = format!("replica-{replica}");
         let variables = [
             ("KUBECONFIG", self.programs.kubeconfig.as_os_str()),
             ("HOSTNAME", OsStr::new(&name)),
         ];
-        let log = folder.join(format!("{name}.log"));
+        let log = self.folder().join(format!("{name}.log"));
         Process::start(&self.programs.provider, arguments, &variables, &log)
     }
 

@@ -1,5 +1,6 @@
 //! Managed Secrets: what the controller makes of `PhaseSecret` resources.
 
+mod moving;
 mod operation;
 
 use k8s_openapi::api::core::v1::Secret;
