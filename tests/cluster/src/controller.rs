@@ -24,8 +24,12 @@ pub struct Controller {
     pub replicas: Vec<Process>,
     /// Its Phase.
     pub phase: Phase,
-    /// The only namespace that it looks after.
+    /// The namespace that it looks after.
     pub namespace: Namespace,
+    /// Further ones.
+    pub further: Vec<String>,
+    /// As whom it runs: a kubeconfig in its folder; without it, as an administrator.
+    pub account: Option<String>,
     programs: Programs,
 }
 
@@ -38,13 +42,18 @@ impl Controller {
 
     /// The same with several replicas, of which one works.
     pub async fn start_replicas(name: &str, secrets: Vec<Secret>, replicas: usize) -> Self {
-        let programs = Programs::from_environment();
-        define(&programs);
-        let mut controller = Self::prepare(programs, name, secrets).await;
+        let mut controller = Self::defined(name, secrets).await;
         for _ in 0..replicas {
             controller.add_replica();
         }
         controller
+    }
+
+    /// Makes namespace, Phase and token, and defines the resource; no replica runs yet.
+    pub async fn defined(name: &str, secrets: Vec<Secret>) -> Self {
+        let programs = Programs::from_environment();
+        define(&programs);
+        Self::prepare(programs, name, secrets).await
     }
 
     /// Makes namespace, Phase and token; no replica runs yet, and the resource is not
@@ -57,6 +66,8 @@ impl Controller {
             replicas: Vec::new(),
             phase,
             namespace,
+            further: Vec::new(),
+            account: None,
             programs,
         };
         let folder = controller.folder();
@@ -105,14 +116,15 @@ impl Controller {
 
     fn started(&self, replica: usize) -> Process {
         let namespace = self.namespace.name.as_str();
-        let arguments = [
+        let url = self.phase.url();
+        let mut arguments = vec![
             "controller",
             "--namespace",
             namespace,
             "--leader-election-namespace",
             namespace,
             "--phase-host",
-            &self.phase.url(),
+            &url,
             "--log-level",
             "trace",
             "--test-only-poll-interval",
@@ -120,9 +132,17 @@ impl Controller {
             "--request-budget",
             "100000",
         ];
+        for further in &self.further {
+            arguments.extend(["--namespace", further]);
+        }
+        let account = self.account.as_ref();
+        let kubeconfig = match account {
+            Some(account) => self.folder().join(account),
+            None => self.programs.kubeconfig.clone(),
+        };
         let name = format!("replica-{replica}");
         let variables = [
-            ("KUBECONFIG", self.programs.kubeconfig.as_os_str()),
+            ("KUBECONFIG", kubeconfig.as_os_str()),
             ("HOSTNAME", OsStr::new(&name)),
         ];
         let log = self.folder().join(format!("{name}.log"));
@@ -159,6 +179,24 @@ impl Controller {
             .patch(name, &apply, &Patch::Apply(resource))
             .await
             .unwrap();
+    }
+
+    /// The notes of all events with this reason.
+    pub async fn notes(&self, reason: &str) -> Vec<String> {
+        let events = self.namespace.events().await;
+        let of = events.into_iter().filter(|(found, _)| found == reason);
+        of.map(|(_, note)| note).collect()
+    }
+
+    /// A kubeconfig of a `ServiceAccount` of the namespace, with a token of its own.
+    pub async fn account(&self, name: &str) -> String {
+        let file = format!("{name}.kubeconfig");
+        let own = format!(
+            "cp kubeconfig {file} && kubectl --kubeconfig {file} config unset users && \
+             kubectl --kubeconfig {file} config set-credentials u --token=$(kubectl create token {name})"
+        );
+        self.kubectl(&own).await.unwrap();
+        file
     }
 
     /// The resources.

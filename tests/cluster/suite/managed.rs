@@ -1,7 +1,10 @@
 //! Managed Secrets: what the controller makes of `PhaseSecret` resources.
 
+mod fields;
+mod flow;
 mod moving;
 mod operation;
+mod operator;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
