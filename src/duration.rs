@@ -25,6 +25,20 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "not a duration like 90s, 2m, 1h or 500ms".to_owned())
 }
 
+/// How often Phase may be asked for change: it limits requests by address, and a cluster
+/// may share one.
+///
+/// # Errors
+/// A reason for the flag's error.
+pub fn poll_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse(text)?;
+    if (Duration::from_secs(5)..=Duration::from_secs(24 * 3_600)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("must be between 5s and 24h".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,5 @@
 //! The way of a mount: request, class, credential, memory or Phase, files, answer.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -165,6 +164,8 @@ fn recipe(class: Class, name: String) -> Recipe {
         query,
         layout,
         max_stale,
+        // The controller's.
+        mirrors: _,
     } = class;
     Recipe {
         query,
@@ -180,7 +181,7 @@ async fn make(answer: Answer, layout: Layout, class: String) -> Result<Made, Ref
     }
     let mut about = About {
         app: answer.app.clone(),
-        environments: environments(&answer),
+        environments: answer.environments(),
         folders: folders(&layout),
         ..About::default()
     };
@@ -188,7 +189,7 @@ async fn make(answer: Answer, layout: Layout, class: String) -> Result<Made, Ref
         .await
         .map_err(Failure::from)?;
     about.files = files.len();
-    about.version = version(&files);
+    about.version = render::version(&files);
     // As long as it will be from the start: growing would leave copies behind.
     let bytes = answered(files).encode_to_vec().into();
     Ok(Made { bytes, about })
@@ -228,34 +229,10 @@ fn audit(attributes: &Attributes, reply: &Reply, begun: Instant) {
     );
 }
 
-/// The environments that a mount reads, for the log.
-fn environments(answer: &Answer) -> String {
-    let names = answer
-        .selected
-        .iter()
-        .map(|selected| selected.environment.as_str());
-    listed(names)
-}
-
 /// The folders that a class names, for the log.
 fn folders(layout: &Layout) -> String {
     let objects = layout.objects.iter();
-    listed(objects.map(|object| object.folder.as_str()))
-}
-
-/// Each name once, sorted; up to eight.
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: BTreeSet<_> = names.collect();
-    names.into_iter().take(8).collect::<Vec<_>>().join(", ")
-}
-
-/// Of all files together: changes exactly when one of them does.
-fn version(files: &[render::File]) -> String {
-    let mut context = Context::new(&SHA256);
-    for file in files {
-        context.update(file.version.as_bytes());
-    }
-    base16ct::lower::encode_string(&context.finish().as_ref()[..8])
+    phase::listed(objects.map(|object| object.folder.as_str()))
 }
 
 fn answered(files: Vec<render::File>) -> MountResponse {

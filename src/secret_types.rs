@@ -72,3 +72,19 @@ pub(crate) fn is_key(key: &str) -> bool {
         && key != "."
         && !key.starts_with("..")
 }
+
+/// Whether Kubernetes takes it for the name of an object: lower-case letters,
+/// digits, `-` and `.`, at most 253.
+#[must_use]
+pub fn is_object_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let ends =
+            |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        label
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && ends(label.chars().next())
+            && ends(label.chars().last())
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}

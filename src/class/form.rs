@@ -1,6 +1,6 @@
 //! The fields of one YAML map, read one by one; every mistake keeps its place.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::mistake::{Mistake, Problem, Spot, quoted, shortened};
 use crate::render::PathProblem;
@@ -214,6 +214,37 @@ impl<'a> Fields<'a> {
             self.wrong_kind(name, node, "a list of texts", remedy);
         }
         texts
+    }
+
+    /// The fields of a map within this one; nothing where there is none.
+    pub(super) fn map(
+        &mut self,
+        name: &'static str,
+        known: &[&'static str],
+        remedy: &'static str,
+    ) -> Option<Fields<'_>> {
+        let node = self.node(name)?;
+        let path = format!("{}.{name}", self.path);
+        Fields::of(self.parameter, path, node, known, remedy, self.mistakes)
+    }
+
+    /// A map of texts, such as labels.
+    pub(super) fn texts(&mut self, name: &'static str) -> BTreeMap<String, String> {
+        let Some(node) = self.node(name) else {
+            return BTreeMap::new();
+        };
+        let texts = node.map().and_then(|fields| {
+            let texts = fields.iter().map(|field| {
+                let text = Text::of(&field.value, false)?;
+                Some((field.key.clone(), text.text.to_owned()))
+            });
+            texts.collect::<Option<BTreeMap<_, _>>>()
+        });
+        texts.unwrap_or_else(|| {
+            let remedy = "write for example {team: shop}";
+            self.wrong_kind(name, node, "a map of texts", remedy);
+            BTreeMap::new()
+        })
     }
 
     fn wrong_kind(

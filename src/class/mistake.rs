@@ -120,6 +120,25 @@ pub enum Problem {
         /// The name.
         name: String,
     },
+    /// An entry of `mirror` without a name.
+    #[error("secretName is missing: name the Secret to write")]
+    NoSecretName,
+    /// A name that no object can have.
+    #[error(
+        "{name} {value:?} is no name of a Kubernetes object: use lower-case letters, digits, \"-\" and \".\""
+    )]
+    ObjectName {
+        /// Which field.
+        name: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// A mirror that would overwrite its token.
+    #[error("secretName {name:?} is the Secret that holds the token: name another")]
+    OverToken {
+        /// The name.
+        name: String,
+    },
     /// A path that the driver does not accept.
     #[error("{name} {text:?} cannot be a file: {problem}: {}", other_name(.name))]
     Path {

@@ -6,12 +6,14 @@
 
 mod attributes;
 mod form;
+mod mirror;
 mod mistake;
 mod objects;
 mod parameters;
 mod rules;
 
 pub use attributes::{Attributes, AttributesError, Pod};
+pub use mirror::{KNOWN_MIRROR_FIELDS, Mirror, TOKEN_SECRET};
 pub(crate) use mistake::shortened;
 pub use mistake::{Mistake, Problem, Spot};
 pub use objects::KNOWN_FIELDS;
@@ -35,6 +37,8 @@ pub struct Class {
     /// How old an answer may be for a new volume while Phase cannot be reached,
     /// where the class says so.
     pub max_stale: Option<Duration>,
+    /// Kubernetes Secrets that hold the same; the controller keeps them.
+    pub mirrors: Vec<Mirror>,
 }
 
 /// All that is wrong with a class.

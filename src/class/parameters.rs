@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Class;
+use super::mirror;
 use super::mistake::{Mistake, Problem, quoted, shortened};
 use super::objects::{self, Defaults, Entry};
 use super::rules::processors;
@@ -27,6 +28,7 @@ const FILE_PERMISSION: &str = "filePermission";
 const FOLDER: &str = "phaseAppEnvPath";
 const HOST: &str = "phaseHost";
 const MAX_STALE: &str = "maxStale";
+const MIRROR: &str = "mirror";
 const NAME_TRANSFORMER: &str = "nameTransformer";
 const OBJECTS: &str = "objects";
 const ON_REFERENCE_ERROR: &str = "onSecretReferenceError";
@@ -35,7 +37,7 @@ const RECURSIVE: &str = "recursive";
 const TAG: &str = "phaseAppEnvTag";
 
 /// Every parameter there is.
-pub const KNOWN_PARAMETERS: [&str; 14] = [
+pub const KNOWN_PARAMETERS: [&str; 15] = [
     ALLOW_EMPTY,
     APP,
     APP_ID,
@@ -44,6 +46,7 @@ pub const KNOWN_PARAMETERS: [&str; 14] = [
     FOLDER,
     HOST,
     MAX_STALE,
+    MIRROR,
     NAME_TRANSFORMER,
     OBJECTS,
     ON_REFERENCE_ERROR,
@@ -73,6 +76,9 @@ pub(super) fn parse<'a>(
     let max_stale = form.max_stale();
     let defaults = form.defaults();
     let (selections, objects) = form.objects(defaults).into_iter().unzip();
+    let mirrors = form
+        .untrimmed(MIRROR)
+        .map(|text| mirror::parse(text, &mut form.mistakes));
     form.keep_to_tokens();
     if !form.mistakes.is_empty() {
         return Err(form.mistakes);
@@ -89,6 +95,7 @@ pub(super) fn parse<'a>(
             allow_empty,
         },
         max_stale,
+        mirrors: mirrors.unwrap_or_default(),
     })
 }
 

@@ -179,7 +179,11 @@ pub(super) struct Released(Mutex<HashSet<ObjectRef<PhaseSecret>>>);
 
 /// Takes the operator's finalizer off a resource that is ours now, and says what of
 /// the operator's was taken over.
-pub(super) async fn adopt<U>(object: &PhaseSecret, context: &Context<U>, outcome: &Outcome) {
+pub(super) async fn adopt<U>(
+    object: &PhaseSecret,
+    context: &Context<U, PhaseSecret>,
+    outcome: &Outcome,
+) {
     let is_released = release(object, context, outcome).await;
     let mut parts = Vec::new();
     if !outcome.adopted.is_empty() {
@@ -201,7 +205,11 @@ pub(super) async fn adopt<U>(object: &PhaseSecret, context: &Context<U>, outcome
 /// Whether it was taken off now. As long as anything is wrong it stays, so that it is
 /// seen whose the Secrets are; but nothing that is deleted waits for that. Once only,
 /// if not: an operator that still runs puts it there again.
-async fn release<U>(object: &PhaseSecret, context: &Context<U>, outcome: &Outcome) -> bool {
+async fn release<U>(
+    object: &PhaseSecret,
+    context: &Context<U, PhaseSecret>,
+    outcome: &Outcome,
+) -> bool {
     if !object.finalizers().iter().any(|one| one == FINALIZER) {
         return false;
     }

@@ -22,8 +22,6 @@ use super::plan::{Output, SecretName};
 pub const FIELD_MANAGER: &str = "phase-csi-provider";
 /// The label of every Secret that was written: by it they are watched.
 pub const LABEL: (&str, &str) = ("secrets.phase.dev/managed", "true");
-/// The annotation with the resource that a Secret belongs to: `namespace/name`.
-pub const OWNER: &str = "secrets.phase.dev/phasesecret";
 /// The annotation with the digest of the content.
 pub const CONTENT: &str = "secrets.phase.dev/content-hash";
 /// For one request to the API server, connection and all.
@@ -46,6 +44,14 @@ pub enum ApplyError {
         fields: String,
         /// Whose they are.
         managers: String,
+    },
+    /// Another resource names the same Secret.
+    #[error("Secret {secret} is kept for {rival} already: name it in one of the two alone")]
+    Rival {
+        /// The Secret.
+        secret: SecretName,
+        /// The other: its kind and name.
+        rival: String,
     },
     /// Its type cannot be changed.
     #[error(
@@ -138,8 +144,8 @@ pub struct Write<'a> {
     pub data: &'a RawValue,
     /// The digest of the content.
     pub hash: &'a str,
-    /// The resource that it belongs to: `namespace/name`.
-    pub resource: &'a str,
+    /// What we say of it: the resource that it belongs to, and the like.
+    pub annotations: BTreeMap<&'static str, &'a str>,
     /// The resource, where the Secret goes with it.
     pub owner: Option<&'a OwnerReference>,
     /// Who gives way.
@@ -297,7 +303,8 @@ fn body(write: &Write<'_>) -> Zeroizing<Vec<u8>> {
     let mut labels = borrowed(&output.labels);
     let mut annotations = borrowed(&output.annotations);
     labels.extend([LABEL]);
-    annotations.extend([(OWNER, write.resource), (CONTENT, write.hash)]);
+    annotations.extend(&write.annotations);
+    annotations.insert(CONTENT, write.hash);
     let head = Head {
         api_version: "v1",
         kind: "Secret",

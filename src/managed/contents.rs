@@ -13,13 +13,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 
-use super::data::{Data, data};
+use super::data::{Data, DataMistake, data, data_of_files};
 use super::plan::{Output, Plan};
 use crate::cause::Cause;
+use crate::mistakes::Mistakes;
 use crate::phase::environment::Secret;
 use crate::phase::{Answer, Selected};
-use crate::render::VersionKey;
 use crate::render::wiped::WipedBuffer;
+use crate::render::{Layout, VersionKey, files};
 use crate::snapshot::{About, Made, Recipe, Refusal};
 
 /// How many bytes all Secrets of one resource may have: as much as a class may make.
@@ -62,38 +63,56 @@ pub(super) fn read(text: &[u8]) -> Result<Contents<'_>, serde_json::Error> {
 /// How the memory gets the contents of a plan. A reference that cannot be resolved and
 /// stays as text is told to `warn`.
 pub(super) fn recipe(plan: &Plan, object: Arc<str>) -> Recipe {
-    let outputs: Arc<[Output]> = plan.outputs.clone().into();
+    let wanted = Arc::new((plan.layout.clone(), plan.outputs.clone()));
     Recipe {
         query: plan.query.clone(),
         // What was written stays, whatever happens; nothing old is written anew.
         max_stale: None,
-        poll_interval: Some(plan.interval),
+        poll_interval: plan.interval,
         make: Box::new(move |answer| {
-            make(answer, Arc::clone(&outputs), Arc::clone(&object)).boxed()
+            make(answer, Arc::clone(&wanted), Arc::clone(&object)).boxed()
         }),
     }
 }
 
-async fn make(answer: Answer, outputs: Arc<[Output]>, object: Arc<str>) -> Result<Made, Refusal> {
+type Wanted = (Option<Layout>, Vec<Output>);
+
+async fn make(answer: Answer, wanted: Arc<Wanted>, object: Arc<str>) -> Result<Made, Refusal> {
     for warning in &answer.warnings {
         tracing::warn!(object = &*object, "{warning}");
     }
     // Pairs of keys are compared, and much may be decoded.
-    match spawn_blocking(move || made(&answer, &outputs)).await {
+    match spawn_blocking(move || made(&answer, &wanted)).await {
         Ok(made) => made,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-fn made(answer: &Answer, outputs: &[Output]) -> Result<Made, Refusal> {
-    let Some(selected) = answer.selected.first() else {
-        return Err(nothing(answer, "?"));
-    };
-    if selected.secrets.is_empty() {
-        return Err(nothing(answer, &selected.environment));
-    }
+fn made(answer: &Answer, (layout, outputs): &Wanted) -> Result<Made, Refusal> {
     let versions = VersionKey::new(&answer.version_key);
-    let text = text(answer, selected, outputs, &versions).ok_or_else(|| Refusal {
+    let (keys, text) = match layout {
+        Some(layout) => {
+            let files = files(answer, layout).map_err(|error| Refusal {
+                cause: error.cause(),
+                text: error.to_string(),
+            })?;
+            let data = |output: &Output| data_of_files(output, &files, &versions);
+            (files.len(), text(answer, outputs, data))
+        }
+        None => {
+            let selected = selected(answer)?;
+            let data = |output: &Output| {
+                let secrets = selected.secrets.iter();
+                data(
+                    output,
+                    secrets.map(|secret: &Arc<Secret>| &**secret),
+                    &versions,
+                )
+            };
+            (selected.secrets.len(), text(answer, outputs, data))
+        }
+    };
+    let text = text.ok_or_else(|| Refusal {
         cause: Cause::TooLarge,
         text: format!(
             "its Secrets have more than {MOST_BYTES} bytes together: make two resources of it"
@@ -102,13 +121,24 @@ fn made(answer: &Answer, outputs: &[Output]) -> Result<Made, Refusal> {
     Ok(Made {
         about: About {
             app: answer.app.clone(),
-            environments: selected.environment.clone(),
-            files: selected.secrets.len(),
+            environments: answer.environments(),
+            files: keys,
             version: versions.version("", 0, text.expose_secret()),
             ..About::default()
         },
         bytes: text,
     })
+}
+
+/// What a `PhaseSecret` selects.
+fn selected(answer: &Answer) -> Result<&Selected, Refusal> {
+    match answer.selected.first() {
+        None => Err(nothing(answer, "?")),
+        Some(selected) if selected.secrets.is_empty() => {
+            Err(nothing(answer, &selected.environment))
+        }
+        Some(selected) => Ok(selected),
+    }
 }
 
 /// An environment from which everything has gone is more often a mistake than a wish.
@@ -124,9 +154,8 @@ fn nothing(answer: &Answer, environment: &str) -> Refusal {
 
 fn text(
     answer: &Answer,
-    selected: &Selected,
     outputs: &[Output],
-    versions: &VersionKey,
+    data: impl Fn(&Output) -> Result<Data, Mistakes<DataMistake>>,
 ) -> Option<SecretSlice<u8>> {
     let mut buffer = WipedBuffer::new(MOST_BYTES);
     let unresolved = serde_json::to_string(&some(&answer.warnings)).ok()?;
@@ -135,11 +164,7 @@ fn text(
         if number > 0 {
             buffer.write_all(b",").ok()?;
         }
-        let secrets = selected
-            .secrets
-            .iter()
-            .map(|secret: &Arc<Secret>| &**secret);
-        match data(output, secrets, versions) {
+        match data(output) {
             Ok(Data { json, hash }) => {
                 write!(buffer, "{{\"data\":{{\"hash\":\"{hash}\",\"json\":").ok()?;
                 buffer.write_all(json.expose_secret()).ok()?;

@@ -5,10 +5,10 @@ mod args;
 pub use args::ControllerArgs;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::ready;
 use futures_util::stream::{StreamExt, TryStreamExt, select, unfold};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
@@ -18,17 +18,20 @@ use kube::runtime::controller::{self, Action, Config, ReconcileRequest, applier,
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Resource};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::adopt::Released;
-use super::apply::{LABEL, OWNER};
+use super::apply::LABEL;
 use super::lease::Election;
+use super::mirror::SecretProviderClass;
 use super::news::{Readers, news};
+use super::owner::{Owner, Owners, owner};
 use super::reconcile::{Context, reconcile};
 use super::resource::PhaseSecret;
+use super::take_back::bury;
 use super::tell::{recorder, replica};
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client, ClientConfig};
@@ -89,6 +92,7 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
         hosts: hosts.clone(),
         namespace,
         concurrency: args.concurrency,
+        poll_interval: args.poll_interval,
         interval: args.test_only_poll_interval,
     });
     let places: Vec<_> = places.collect();
@@ -112,33 +116,57 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
 
 /// Keeps all places; when it is dropped, all of that ends.
 async fn keep(places: &[Place]) {
-    let (live, writers): (Vec<_>, Vec<_>) = places.iter().map(|_| reflector::store()).unzip();
-    let live: Arc<[_]> = live.into();
-    let (pokes, poked): (Vec<_>, Vec<_>) = places.iter().map(|_| channel(MOST_POKES)).unzip();
-    let names = places.iter().map(|place| place.namespace.clone());
-    let pokes: Arc<HashMap<_, _>> = Arc::new(names.zip(pokes).collect());
+    let (live, live_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
+    let (resources, resource_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
+    let (classes, class_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
+    let shared = Shared {
+        live: live.into(),
+        owners: Arc::new(Owners {
+            resources: resources.clone(),
+            classes: classes.clone(),
+        }),
+    };
+    let (resource_pokes, poked_resources) = pokes(places);
+    let (class_pokes, poked_classes) = pokes(places);
     let mut running = JoinSet::new();
-    for ((place, writer), poked) in places.iter().zip(writers).zip(poked) {
-        let watched = Watched {
-            live: Arc::clone(&live),
-            writer,
-            pokes: Arc::clone(&pokes),
-            poked,
-        };
-        running.spawn(place.clone().keep(watched));
+    for (place, writer) in places.iter().zip(live_writers) {
+        let pokes = (Arc::clone(&resource_pokes), Arc::clone(&class_pokes));
+        running.spawn(place.clone().drift(writer, pokes.0, pokes.1));
+    }
+    let resources = resources.into_iter().zip(resource_writers);
+    for ((place, store), poked) in places.iter().zip(resources).zip(poked_resources) {
+        running.spawn(place.clone().work(store, poked, shared.clone()));
+    }
+    let classes = classes.into_iter().zip(class_writers);
+    for ((place, store), poked) in places.iter().zip(classes).zip(poked_classes) {
+        running.spawn(place.clone().work(store, poked, shared.clone()));
     }
     info!("managed Secrets are kept");
     // None of them ends.
     running.join_next().await;
 }
 
-/// What places share: a resource of one may have a Secret in another.
-struct Watched {
+fn stores<K>(places: &[Place]) -> impl Iterator<Item = (Store<K>, Writer<K>)>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    places.iter().map(|_| reflector::store())
+}
+
+/// By namespace: who is told that a Secret of one of its resources has changed.
+type Pokes<K> = Arc<HashMap<Option<String>, Sender<ObjectRef<K>>>>;
+
+fn pokes<K: Owner>(places: &[Place]) -> (Pokes<K>, Vec<Receiver<ObjectRef<K>>>) {
+    let (senders, receivers): (Vec<_>, Vec<_>) = places.iter().map(|_| channel(MOST_POKES)).unzip();
+    let names = places.iter().map(|place| place.namespace.clone());
+    (Arc::new(names.zip(senders).collect()), receivers)
+}
+
+/// What all places and kinds share: a resource of one may have a Secret in another.
+#[derive(Clone)]
+struct Shared {
     live: Arc<[Store<PartialObjectMeta<Secret>>]>,
-    writer: Writer<PartialObjectMeta<Secret>>,
-    /// By namespace: resources whose Secret has changed elsewhere.
-    pokes: Arc<HashMap<Option<String>, Sender<ObjectRef<PhaseSecret>>>>,
-    poked: Receiver<ObjectRef<PhaseSecret>>,
+    owners: Arc<Owners>,
 }
 
 /// A namespace, or the whole cluster.
@@ -149,6 +177,8 @@ struct Place {
     hosts: AllowedHosts,
     namespace: Option<String>,
     concurrency: u16,
+    /// How often Phase is asked for classes.
+    poll_interval: Duration,
     /// In place of the resources' own, in tests.
     interval: Option<Duration>,
 }
@@ -164,23 +194,51 @@ impl Place {
         }
     }
 
-    async fn keep(self, watched: Watched) {
-        let (resources, resources_writer) = reflector::store();
-        let changed = watcher(self.api::<PhaseSecret>(), watcher::Config::default());
-        let changed = changed
-            .default_backoff()
-            .reflect(resources_writer)
-            .touched_objects();
+    /// Watches what was written, and says which resources are concerned.
+    async fn drift(
+        self,
+        writer: Writer<PartialObjectMeta<Secret>>,
+        resources: Pokes<PhaseSecret>,
+        classes: Pokes<SecretProviderClass>,
+    ) {
         let label = format!("{}={}", LABEL.0, LABEL.1);
         // Only their metadata is asked for.
-        let drifted = watcher(
-            self.api::<PartialObjectMeta<Secret>>(),
-            watcher::Config::default().labels(&label),
-        );
-        let drifted = drifted
-            .default_backoff()
-            .reflect(watched.writer)
-            .touched_objects();
+        let secrets = self.api::<PartialObjectMeta<Secret>>();
+        let drifted = watcher(secrets, watcher::Config::default().labels(&label));
+        let drifted = drifted.default_backoff().reflect(writer).touched_objects();
+        let mut drifted = pin!(drifted);
+        while let Some(secret) = drifted.next().await {
+            match secret {
+                Ok(secret) => {
+                    self.poke(&resources, &secret).await;
+                    self.poke(&classes, &secret).await;
+                }
+                Err(error) => say(&error),
+            }
+        }
+    }
+
+    async fn poke<K: Owner>(&self, pokes: &Pokes<K>, secret: &PartialObjectMeta<Secret>) {
+        let Some(of) = owner::<K>(secret) else {
+            return;
+        };
+        let key = self.namespace.as_ref().and_then(|_| of.namespace.clone());
+        if let Some(place) = pokes.get(&key) {
+            // Whoever does not listen any more has ended, and all with him.
+            drop(place.send(of).await);
+        }
+    }
+
+    /// Keeps the Secrets of one kind of resource.
+    async fn work<K: Owner>(
+        self,
+        (resources, writer): (Store<K>, Writer<K>),
+        poked: Receiver<ObjectRef<K>>,
+        shared: Shared,
+    ) {
+        let changed = watcher(self.api::<K>(), watcher::Config::default());
+        let changed = changed.default_backoff().modify(K::thin);
+        let changed = changed.reflect(writer).touched_objects();
         let readers = Arc::new(Readers::default());
         let changes = news(
             self.snapshot.news(),
@@ -193,66 +251,75 @@ impl Place {
             snapshot: self.snapshot,
             readers,
             hosts: self.hosts,
+            poll_interval: self.poll_interval,
             interval: self.interval,
             resources: resources.clone(),
-            live: watched.live,
+            owners: shared.owners,
+            live: shared.live,
             written: Mutex::default(),
             failures: Mutex::default(),
+            told: Mutex::default(),
             released: Released::default(),
         });
         let config = Config::default()
             .debounce(TOGETHER)
             .concurrency(self.concurrency);
-        let (pokes, own) = (watched.pokes, self.namespace);
-        let drifted = drifted.filter_map(move |secret| {
-            let here = secret.map(|secret| {
-                let of = owner(&secret)?;
-                let key = own.as_ref().and_then(|_| of.namespace.clone());
-                match pokes.get(&key) {
-                    _ if key == own => return Some(of),
-                    // If it is full, its resources are looked at before long anyway.
-                    Some(place) => drop(place.try_send(of)),
-                    None => {}
-                }
-                None
-            });
-            ready(here.transpose())
-        });
-        let poked = unfold(watched.poked, async |mut poked| {
+        let poked = unfold(poked, async |mut poked| {
             let object = poked.recv().await?;
             Some((object, poked))
         });
         let others = select(Box::pin(poked), changes).map(Ok);
         let queue = select(
             trigger_self(changed, ()),
-            select(drifted, others).map_ok(ReconcileRequest::from),
+            others.map_ok(ReconcileRequest::from),
         );
         let never = |_, _: &std::convert::Infallible, _| Action::await_change();
         let work = applier(
             |object, context| Box::pin(reconcile(object, context)),
             never,
-            context,
+            Arc::clone(&context),
             resources,
             queue,
             config,
         );
-        work.for_each(|done| async {
-            match done {
-                // Such as a definition that is not installed, or a right that is missing.
-                Err(controller::Error::QueueError(error)) => {
-                    warn!(%error, "the API server cannot be watched: look at the definition (crd) and the rights");
+        let (left, gone) = channel(MOST_POKES);
+        let work = async {
+            let mut work = pin!(work);
+            let mut is_told = false;
+            while let Some(done) = work.next().await {
+                match done {
+                    // Whose resources are nowhere defined, has none.
+                    Err(controller::Error::QueueError(error))
+                        if K::TAKES_BACK && is_undefined(&error) =>
+                    {
+                        if !std::mem::replace(&mut is_told, true) {
+                            info!("no {} is defined here: none is looked at", K::KIND);
+                        }
+                    }
+                    Err(controller::Error::QueueError(error)) => say(&error),
+                    Err(controller::Error::ObjectNotFound(object)) if K::TAKES_BACK => {
+                        // If it is full, the next start looks at the rest.
+                        drop(left.try_send(*object));
+                    }
+                    Err(error) => debug!(%error, "not looked at"),
+                    Ok(_) => {}
                 }
-                Err(error) => debug!(%error, "not looked at"),
-                Ok(_) => {}
             }
-        })
-        .await;
+        };
+        tokio::join!(work, bury(&context, gone));
     }
 }
 
-/// The resource that a Secret says it belongs to.
-fn owner(secret: &PartialObjectMeta<Secret>) -> Option<ObjectRef<PhaseSecret>> {
-    let owner = secret.annotations().get(OWNER)?;
-    let (namespace, name) = owner.split_once('/')?;
-    Some(ObjectRef::new(name).within(namespace))
+/// A watch that fails, such as of a definition that is not installed, or without a right.
+fn say(error: &watcher::Error) {
+    warn!(%error, "the API server cannot be watched: look at the definition (crd) and the rights");
+}
+
+/// Whether the API server does not know such resources at all.
+fn is_undefined(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        _ => false,
+    }
 }

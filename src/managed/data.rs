@@ -16,9 +16,9 @@ use super::plan::Output;
 use crate::class::shortened;
 use crate::mistakes::Mistakes;
 use crate::phase::environment::Secret;
-use crate::render::VersionKey;
 use crate::render::encoding::DecodeProblem;
 use crate::render::wiped::WipedBuffer;
+use crate::render::{File, VersionKey};
 use crate::secret_types::{DOCKER_CONFIG, OLD_DOCKER_CONFIG, TLS, TLS_KEYS, is_key, needs};
 
 /// What the API server takes of one Secret's bytes, keys not counted.
@@ -58,6 +58,26 @@ pub enum DataMistake {
         /// The key.
         key: String,
         /// Its name.
+        name: String,
+    },
+    /// A file of a class whose path no key of a Secret can be.
+    #[error(
+        "file {path:?} cannot be a key of a Secret: give it another objectName (letters, digits, \"-\", \"_\", \".\")"
+    )]
+    File {
+        /// Its path.
+        path: String,
+    },
+    /// Two files of a class with one key.
+    #[error(
+        "files {first:?} and {second:?} would both be the key {name:?}: give one of them another objectName"
+    )]
+    FileCollision {
+        /// The first of them.
+        first: String,
+        /// The other.
+        second: String,
+        /// Their key.
         name: String,
     },
     /// A value that is not what its processor says.
@@ -123,9 +143,51 @@ pub fn data<'a>(
             mistakes.push(mistake);
         }
     }
+    checked(output, &entries, mistakes, versions)
+}
+
+/// The data that an output has of the files of a class: a key for each, in which folders
+/// stand before a dot.
+///
+/// # Errors
+/// As [`data`].
+pub fn data_of_files(
+    output: &Output,
+    files: &[File],
+    versions: &VersionKey,
+) -> Result<Data, Mistakes<DataMistake>> {
+    let mut entries = Entries::new();
+    let mut mistakes = Vec::new();
+    // Nothing is made of the marker of an empty volume: a Secret may be empty.
+    for file in files.iter().filter(|file| file.origin.is_some()) {
+        let path = &file.path;
+        let key = path.replace('/', ".");
+        if !is_key(&key) {
+            mistakes.push(DataMistake::File {
+                path: shortened(path),
+            });
+        }
+        let contents = file.contents.expose_secret().to_vec().into();
+        if let Some((other, _)) = entries.insert(key.clone(), (path.clone(), contents)) {
+            mistakes.push(DataMistake::FileCollision {
+                first: shortened(&other),
+                second: shortened(path),
+                name: shortened(&key),
+            });
+        }
+    }
+    checked(output, &entries, mistakes, versions)
+}
+
+fn checked(
+    output: &Output,
+    entries: &Entries,
+    mut mistakes: Vec<DataMistake>,
+    versions: &VersionKey,
+) -> Result<Data, Mistakes<DataMistake>> {
     mistakes.sort_by_key(ToString::to_string);
     Mistakes::none_or(mistakes)?;
-    typed(output, &entries).map_err(one)?;
+    typed(output, entries).map_err(one)?;
     let bytes = entries
         .values()
         .map(|(_, value)| value.expose_secret().len());
@@ -133,7 +195,7 @@ pub fn data<'a>(
     if bytes > MOST_BYTES {
         return Err(one(DataMistake::Large { bytes }));
     }
-    let json = json(&entries).ok_or_else(|| one(DataMistake::Large { bytes }))?;
+    let json = json(entries).ok_or_else(|| one(DataMistake::Large { bytes }))?;
     Ok(Data {
         hash: versions.version(&output.kind, 0, json.expose_secret()),
         json,

@@ -8,34 +8,43 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::resource::PhaseSecret;
+use super::owner::Owner;
 use crate::snapshot::{News, lock};
 
-/// Which resources read with which token: each with one.
-#[derive(Default)]
-pub(super) struct Readers(Mutex<HashMap<ObjectRef<PhaseSecret>, News>>);
+/// Which resources of a kind read with which tokens.
+pub(super) struct Readers<K: Owner>(Mutex<HashMap<ObjectRef<K>, Vec<News>>>);
 
-impl Readers {
-    /// A resource reads with this token from now on.
-    pub(super) fn reads(&self, object: ObjectRef<PhaseSecret>, token: News) {
-        lock(&self.0).insert(object, token);
+impl<K: Owner> Default for Readers<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Owner> Readers<K> {
+    /// A resource reads with these tokens from now on.
+    pub(super) fn reads(&self, object: ObjectRef<K>, tokens: Vec<News>) {
+        let mut readers = lock(&self.0);
+        match tokens.is_empty() {
+            true => readers.remove(&object),
+            false => readers.insert(object, tokens),
+        };
     }
 
     /// Those that read with this token and still exist.
-    fn of(&self, token: &News, resources: &Store<PhaseSecret>) -> Vec<ObjectRef<PhaseSecret>> {
+    fn of(&self, token: &News, resources: &Store<K>) -> Vec<ObjectRef<K>> {
         let mut readers = lock(&self.0);
         readers.retain(|object, _| resources.get(object).is_some());
-        let readers = readers.iter().filter(|(_, own)| *own == token);
+        let readers = readers.iter().filter(|(_, own)| own.contains(token));
         readers.map(|(object, _)| object.clone()).collect()
     }
 }
 
 /// The resources to look at: those whose token has news; all, where news were missed.
-pub(super) fn news(
+pub(super) fn news<K: Owner>(
     receiver: Receiver<News>,
-    readers: Arc<Readers>,
-    resources: Store<PhaseSecret>,
-) -> impl Stream<Item = ObjectRef<PhaseSecret>> {
+    readers: Arc<Readers<K>>,
+    resources: Store<K>,
+) -> impl Stream<Item = ObjectRef<K>> {
     let next = move |mut receiver: Receiver<News>| {
         let (readers, resources) = (Arc::clone(&readers), resources.clone());
         async move {

@@ -14,7 +14,7 @@ use crate::phase::Query;
 use crate::phase::allowed::AllowedHosts;
 use crate::render::encoding::Encoding;
 use crate::render::transformer::Transformer;
-use crate::render::{NameRules, Processor};
+use crate::render::{Layout, NameRules, Processor};
 use crate::secret_types::TYPES;
 
 /// What a `PhaseSecret` wants.
@@ -24,10 +24,13 @@ pub struct Plan {
     pub query: Query,
     /// Where the token is.
     pub token: SecretName,
-    /// How often Phase is asked for change.
-    pub interval: Duration,
+    /// How often Phase is asked for change, where the resource says so.
+    pub interval: Option<Duration>,
     /// Which annotated workloads are restarted: a label selector; without it, all.
     pub redeploy: Option<String>,
+    /// The files of a class, of which each becomes a key; without it, secrets become
+    /// keys by the rules of each output.
+    pub layout: Option<Layout>,
     /// The Secrets to write.
     pub outputs: Vec<Output>,
 }
@@ -151,8 +154,9 @@ impl Plan {
         Ok(Self {
             query: query.unwrap_or_else(|| unreachable!("without a mistake there is a query")),
             token,
-            interval: Duration::from_secs(spec.polling_interval.into()),
+            interval: Some(Duration::from_secs(spec.polling_interval.into())),
             redeploy: redeploy.map(str::to_owned),
+            layout: None,
             outputs,
         })
     }

@@ -1,31 +1,32 @@
-//! The way of one `PhaseSecret`: what is wanted, what Phase has, what is written.
+//! The way of one resource: what is wanted, what Phase has, what is written.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Resource, ResourceExt};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::adopt::{self, Predecessors};
-use super::apply::{Applier, Write};
+use super::apply::Write;
 use super::contents::{self, Part};
 use super::news::Readers;
-use super::plan::{Output, Plan, SecretName};
-use super::redeploy::{Restarts, redeploy};
-use super::resource::{PhaseSecret, PhaseSecretStatus, SecretStatus};
+use super::one::{Written, one};
+use super::owner::{Owner, Owners};
+use super::plan::{Plan, SecretName};
+use super::resource::SecretStatus;
 use super::status::{Reason, Trouble};
-use super::tell::tell;
+use super::take_back::take_back;
 use super::token;
 use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
-use crate::snapshot::{About, Ask, Snapshot, Upstream, VolumeId, lock};
+use crate::snapshot::{About, Ask, News, Snapshot, Upstream, VolumeId, lock};
 
 /// How long a resource that failed waits at first, and at most, before it is tried again.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -33,8 +34,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// How long one question to the memory may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-/// All that the way needs.
-pub(super) struct Context<U> {
+/// All that the way needs, for one kind of resource.
+pub(super) struct Context<U, K: Owner> {
     /// The API server.
     pub(super) client: kube::Client,
     /// Where events go.
@@ -42,11 +43,15 @@ pub(super) struct Context<U> {
     /// What is remembered of Phase.
     pub(super) snapshot: Arc<Snapshot<U>>,
     /// Who reads with which token.
-    pub(super) readers: Arc<Readers>,
+    pub(super) readers: Arc<Readers<K>>,
+    /// How often Phase is asked for resources that do not say it.
+    pub(super) poll_interval: Duration,
     /// In place of the resources' own polling interval, in tests.
     pub(super) interval: Option<Duration>,
-    /// The resources that there are.
-    pub(super) resources: Store<PhaseSecret>,
+    /// The resources of this kind that there are here.
+    pub(super) resources: Store<K>,
+    /// All resources that a Secret may belong to.
+    pub(super) owners: Arc<Owners>,
     /// Which consoles a resource may name.
     pub(super) hosts: AllowedHosts,
     /// The metadata of Secrets that were written, as the API server has them now: of each
@@ -55,18 +60,11 @@ pub(super) struct Context<U> {
     /// What was written last, by Secret; little more than there are in `live`.
     pub(super) written: Mutex<HashMap<SecretName, Written>>,
     /// How often each resource has failed in a row: no more than there are resources.
-    pub(super) failures: Mutex<HashMap<ObjectRef<PhaseSecret>, u32>>,
+    pub(super) failures: Mutex<HashMap<ObjectRef<K>, u32>>,
+    /// What was told of each resource that has no status: no more than there are.
+    pub(super) told: Mutex<HashMap<ObjectRef<K>, Reason>>,
     /// Which resources were taken over.
     pub(super) released: adopt::Released,
-}
-
-/// What was written of a Secret.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Written {
-    /// Everything that was said of it.
-    wish: [u8; 32],
-    /// What the API server made of it.
-    resource_version: Option<String>,
 }
 
 /// What came of one time.
@@ -77,65 +75,100 @@ pub(super) struct Outcome {
     pub(super) has_written: bool,
     /// Secrets that were Phase's own operator's until now.
     pub(super) adopted: Vec<String>,
-    pub(super) restarted: usize,
-    /// What wishes to be restarted, and cannot be.
-    pub(super) left_alone: Vec<String>,
-    /// References that stay as text.
-    pub(super) unresolved: Vec<String>,
     pub(super) is_stale: bool,
     pub(super) troubles: Vec<Trouble>,
     pub(super) interval: Option<Duration>,
+    /// What else is worth an event.
+    pub(super) notes: Vec<Note>,
+    /// The tokens that were read with.
+    tokens: Vec<News>,
+    /// The Secrets that it wants.
+    wanted: Vec<SecretName>,
 }
 
-/// Brings one resource's Secrets up to date, and says how it went in its status.
+/// Something worth an event.
+pub(super) struct Note {
+    pub(super) is_warning: bool,
+    pub(super) reason: &'static str,
+    pub(super) text: String,
+}
+
+impl Outcome {
+    /// Something worth an event that is as it should be.
+    pub(super) fn note(&mut self, reason: &'static str, text: String) {
+        self.notes.push(Note {
+            is_warning: false,
+            reason,
+            text,
+        });
+    }
+
+    /// How it went, in one line.
+    pub(super) fn summary(&self) -> (Reason, String) {
+        match (self.troubles.first(), self.troubles.len()) {
+            (None, _) => (
+                Reason::Synced,
+                "every Secret holds what Phase has".to_owned(),
+            ),
+            (Some(first), 1) => (first.reason, first.message.clone()),
+            (Some(first), all) => (
+                first.reason,
+                format!("{}; and {} more", first.message, all - 1),
+            ),
+        }
+    }
+}
+
+/// Brings one resource's Secrets up to date, and says how it went.
 ///
 /// # Errors
 /// Never: what fails is told and tried again.
-pub(super) async fn reconcile<U: Upstream>(
-    object: Arc<PhaseSecret>,
-    context: Arc<Context<U>>,
+pub(super) async fn reconcile<U: Upstream, K: Owner>(
+    object: Arc<K>,
+    context: Arc<Context<U, K>>,
 ) -> Result<Action, std::convert::Infallible> {
     let mut outcome = Outcome::default();
-    if let Err(trouble) = attempt(&object, &context, &mut outcome).await {
-        outcome.troubles.push(trouble);
+    match object.plans(&context.hosts) {
+        Ok(plans) => {
+            for plan in plans {
+                if let Err(trouble) = attempt(&*object, &context, plan, &mut outcome).await {
+                    outcome.troubles.push(trouble);
+                }
+            }
+            let tokens = std::mem::take(&mut outcome.tokens);
+            context.readers.reads(ObjectRef::from_obj(&*object), tokens);
+            // As long as something wanted is not there, what was is not taken away.
+            if K::TAKES_BACK && outcome.troubles.is_empty() {
+                let wanted = std::mem::take(&mut outcome.wanted);
+                take_back(&context, &name(&*object), &wanted, &mut outcome).await;
+            }
+        }
+        Err(trouble) => outcome.troubles.push(trouble),
     }
     let is_failed = outcome
         .troubles
         .iter()
         .any(|trouble| trouble.reason.is_passing());
+    let is_idle = outcome.troubles.is_empty() && outcome.interval.is_none();
     let interval = outcome.interval.unwrap_or(LONGEST_WAIT);
-    adopt::adopt(&object, &context, &outcome).await;
-    let told = tell(&object, &context, outcome).await;
+    let told = object.tell(&context, outcome).await;
     if let Err(error) = &told {
         warn!(
-            object = name(&object),
+            object = name(&*object),
             "its status cannot be written: {error}"
         );
     }
     let wait = context.wait(&object, is_failed || told.is_err(), interval);
+    if is_idle {
+        return Ok(Action::await_change());
+    }
     // A tenth sooner or later, so that equal intervals do not meet.
     Ok(Action::requeue(wait.mul_f64(0.9 + 0.2 * fastrand::f64())))
 }
 
-impl<U> Context<U> {
-    /// What is remembered of Secrets that have gone is forgotten.
-    fn remember(&self, secret: SecretName, now: Written) {
-        const MORE: usize = 64;
-        let mut written = lock(&self.written);
-        written.insert(secret, now);
-        if written.len() > 2 * self.live.iter().map(Store::len).sum::<usize>() + MORE {
-            written.retain(|secret, _| self.live(secret).is_some());
-        }
-    }
-
-    /// What the API server has of a Secret now, where that is watched.
-    fn live(&self, secret: &SecretName) -> Option<Arc<PartialObjectMeta<Secret>>> {
-        let key = secret.object_ref();
-        self.live.iter().find_map(|live| live.get(&key))
-    }
-
+impl<U, K: Owner> Context<U, K> {
     /// How long a resource is left alone now.
-    fn wait(&self, object: &PhaseSecret, is_failed: bool, interval: Duration) -> Duration {
+    fn wait(&self, object: &K, is_failed: bool, interval: Duration) -> Duration {
         let mut failures = lock(&self.failures);
         let object = ObjectRef::from_obj(object);
         if !is_failed {
@@ -150,23 +183,27 @@ impl<U> Context<U> {
     }
 }
 
-async fn attempt<U: Upstream>(
-    object: &PhaseSecret,
-    context: &Context<U>,
+async fn attempt<U: Upstream, K: Owner>(
+    object: &K,
+    context: &Context<U, K>,
+    plan: Plan,
     outcome: &mut Outcome,
 ) -> Result<(), Trouble> {
-    let namespace = object.namespace().unwrap_or_default();
-    let mut plan = Plan::of(&namespace, &object.spec, &context.hosts)
-        .map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;
-    plan.interval = context.interval.unwrap_or(plan.interval);
-    outcome.interval = Some(plan.interval);
+    let interval = plan.interval.unwrap_or(context.poll_interval);
+    let interval = context.interval.unwrap_or(interval);
+    let plan = Plan {
+        interval: Some(interval),
+        ..plan
+    };
+    outcome.interval = Some(interval);
+    let names = plan.outputs.iter().map(|output| output.secret.clone());
+    outcome.wanted.extend(names);
     let token = token::read(&context.client, &plan.token).await?;
-    let object_ref = ObjectRef::from_obj(object);
-    context.readers.reads(object_ref, *token.name());
+    outcome.tokens.push(*token.name());
     let ask = Ask {
         token,
-        inputs: inputs(object),
-        volume: Some(volume(object)),
+        inputs: inputs(object, &plan.token),
+        volume: Some(volume(object, &plan.token)),
         class: name(object),
         deadline: Deadline::after(ANSWER_WITHIN),
     };
@@ -174,21 +211,18 @@ async fn attempt<U: Upstream>(
     let reply = context.snapshot.answer(ask, recipe).await;
     let reply = reply.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
     outcome.about = Some(Arc::clone(&reply.about));
-    outcome.is_stale = reply.stale.is_some();
+    outcome.is_stale |= reply.stale.is_some();
     let contents = contents::read(&reply.bytes).map_err(|_| {
         Trouble::new(
             Reason::Internal,
             "what is remembered cannot be read: this is a defect, please report it",
         )
     })?;
-    outcome.unresolved = contents.unresolved;
     let resource = name(object);
     let owner = object.controller_owner_ref(&());
+    let (mut restarted, mut left_alone, mut has_changed) = (0, Vec::new(), false);
     for (output, part) in plan.outputs.iter().zip(contents.parts) {
-        let before = object
-            .status
-            .as_ref()
-            .and_then(|status| entry(status, &output.secret));
+        let followed = context.followed(object, &output.secret);
         let (hash, data) = match part {
             Part::Data { hash, json } => (hash, json),
             Part::Wrong(text) => {
@@ -196,7 +230,9 @@ async fn attempt<U: Upstream>(
                 outcome
                     .troubles
                     .push(Trouble::new(Reason::InvalidData, message));
-                outcome.secrets.extend(before.cloned());
+                outcome
+                    .secrets
+                    .extend(followed.map(|hash| entry(&output.secret, hash)));
                 continue;
             }
         };
@@ -204,100 +240,67 @@ async fn attempt<U: Upstream>(
             output,
             data,
             hash: &hash,
-            resource: &resource,
+            annotations: [(K::ANNOTATION, resource.as_str())].into(),
             owner: owner.as_ref().filter(|_| output.is_owned),
             predecessors: Predecessors::of(object.finalizers()),
         };
-        let done = one(context, &plan, &write, before).await;
-        match done {
-            Ok(Done {
-                has_written,
-                is_adopted,
-                restarts,
-            }) => {
-                outcome.has_written |= has_written;
-                let secret = is_adopted.then(|| output.secret.to_string());
+        match one(context, &plan, write, followed.as_deref()).await {
+            Ok(done) => {
+                outcome.has_written |= done.has_written;
+                let secret = done.is_adopted.then(|| output.secret.to_string());
                 outcome.adopted.extend(secret);
-                outcome.restarted += restarts.restarted;
-                outcome.left_alone.extend(restarts.left_alone);
-                outcome.secrets.push(SecretStatus {
-                    namespace: output.secret.namespace.clone(),
-                    name: output.secret.name.clone(),
-                    content_hash: hash,
-                });
+                restarted += done.restarts.restarted;
+                left_alone.extend(done.restarts.left_alone);
+                has_changed |= followed.as_ref() != Some(&hash);
+                outcome.secrets.push(entry(&output.secret, hash));
             }
             Err(trouble) => {
                 outcome.troubles.push(trouble);
-                outcome.secrets.extend(before.cloned());
+                outcome
+                    .secrets
+                    .extend(followed.map(|hash| entry(&output.secret, hash)));
             }
         }
+    }
+    if restarted > 0 {
+        let text = format!("{restarted} workloads that use a changed Secret are restarted");
+        outcome.note("Redeployed", text);
+    }
+    if !left_alone.is_empty() {
+        outcome.note("NotRestarted", not_restarted(&left_alone));
+    }
+    if has_changed && !contents.unresolved.is_empty() {
+        outcome.notes.push(Note {
+            is_warning: true,
+            reason: "ReferenceUnresolved",
+            text: contents.unresolved.join("; "),
+        });
     }
     Ok(())
 }
 
-/// What was done for one Secret.
-struct Done {
-    has_written: bool,
-    is_adopted: bool,
-    restarts: Restarts,
+fn not_restarted(left_alone: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<_> = left_alone.iter().take(SHOWN).map(String::as_str).collect();
+    let more = match left_alone.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "left alone, though a Secret that they use has changed: {}{more}: a Job's pods cannot be changed, and a CronJob's next run reads the new Secret",
+        shown.join(", ")
+    )
 }
 
-/// Writes one Secret if it is not as it should be, and restarts who uses it.
-async fn one<U>(
-    context: &Context<U>,
-    plan: &Plan,
-    write: &Write<'_>,
-    before: Option<&SecretStatus>,
-) -> Result<Done, Trouble> {
-    let output = write.output;
-    let live = context.live(&output.secret);
-    let live = live.and_then(|live| live.resource_version());
-    let wish = wish(write);
-    let (mut has_written, mut is_adopted) = (false, false);
-    let mut restarts = Restarts::default();
-    let known = lock(&context.written).get(&output.secret).cloned();
-    let is_there = known.is_some_and(|known| {
-        known.wish == wish && live.is_some() && known.resource_version == live
-    });
-    if !is_there {
-        let applied = Applier::new(context.client.clone()).write(write).await;
-        let applied = applied.map_err(|error| Trouble::new((&error).into(), error))?;
-        let metadata = applied.metadata;
-        is_adopted = applied.is_adopted;
-        has_written = metadata.resource_version != live;
-        if has_written {
-            info!(object = write.resource, secret = %output.secret, content = write.hash, "written");
-        }
-        let written = Written {
-            wish,
-            resource_version: metadata.resource_version,
-        };
-        context.remember(output.secret.clone(), written);
-    }
-    if before.is_some_and(|before| before.content_hash != write.hash) {
-        let selector = plan.redeploy.as_deref();
-        let done = redeploy(&context.client, &output.secret, write.hash, selector).await;
-        restarts = done.map_err(|error| Trouble::new((&error).into(), error))?;
-    }
-    Ok(Done {
-        has_written,
-        is_adopted,
-        restarts,
-    })
-}
-
-fn entry<'a>(status: &'a PhaseSecretStatus, secret: &SecretName) -> Option<&'a SecretStatus> {
-    let is_it = |of: &&SecretStatus| of.namespace == secret.namespace && of.name == secret.name;
-    status.secrets.iter().find(is_it)
-}
-
-impl SecretName {
-    fn object_ref(&self) -> ObjectRef<PartialObjectMeta<Secret>> {
-        ObjectRef::new(&self.name).within(&self.namespace)
+fn entry(secret: &SecretName, content_hash: String) -> SecretStatus {
+    SecretStatus {
+        namespace: secret.namespace.clone(),
+        name: secret.name.clone(),
+        content_hash,
     }
 }
 
-pub(super) fn name(object: &PhaseSecret) -> String {
+pub(super) fn name<K: Owner>(object: &K) -> String {
     format!(
         "{}/{}",
         object.namespace().unwrap_or_default(),
@@ -305,29 +308,19 @@ pub(super) fn name(object: &PhaseSecret) -> String {
     )
 }
 
-/// Everything that decides the contents but the token.
-fn inputs(object: &PhaseSecret) -> [u8; 32] {
-    let spec = serde_json::to_vec(&object.spec).unwrap_or_default();
-    digest::of_parts([b"PhaseSecret".as_slice(), &spec])
+/// Everything that decides the contents but the token; by which Secret it came, since one
+/// token may lie in two.
+fn inputs<K: Owner>(object: &K, token: &SecretName) -> [u8; 32] {
+    let parts = [&object.inputs()[..], token.to_string().as_bytes()].map(<[u8]>::to_vec);
+    digest::of_parts(parts.iter().map(Vec::as_slice))
 }
 
 /// The resource as what is answered for ever: no other will have its UID.
-fn volume(object: &PhaseSecret) -> VolumeId {
+fn volume<K: Owner>(object: &K, token: &SecretName) -> VolumeId {
     let uid = object.uid().unwrap_or_default();
+    let token = token.to_string();
     let mut id = VolumeId::default();
-    id.copy_from_slice(&digest::of_parts([b"PhaseSecret".as_slice(), uid.as_bytes()])[..16]);
+    let digest = digest::of_parts([K::KIND, &uid, &token].map(str::as_bytes));
+    id.copy_from_slice(&digest[..16]);
     id
-}
-
-/// Everything that is written of a Secret.
-fn wish(write: &Write<'_>) -> [u8; 32] {
-    let Output {
-        kind,
-        labels,
-        annotations,
-        ..
-    } = write.output;
-    let head = serde_json::to_vec(&(kind, labels, annotations, write.owner, write.resource));
-    let head = head.unwrap_or_default();
-    digest::of_parts([head.as_slice(), write.hash.as_bytes()])
 }

@@ -18,6 +18,7 @@ use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::class::TOKEN_SECRET;
 use crate::render::transformer::Transformer;
 use crate::secret_types::TYPES;
 
@@ -274,7 +275,7 @@ fn fail() -> String {
 }
 
 fn token_secret() -> String {
-    "phase-service-token".to_owned()
+    TOKEN_SECRET.to_owned()
 }
 
 fn opaque() -> String {

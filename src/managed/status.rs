@@ -122,7 +122,7 @@ impl From<&RedeployError> for Reason {
 impl From<&ApplyError> for Reason {
     fn from(error: &ApplyError) -> Self {
         match error {
-            ApplyError::Conflict { .. } => Self::Conflict,
+            ApplyError::Conflict { .. } | ApplyError::Rival { .. } => Self::Conflict,
             ApplyError::Type { .. } => Self::TypeImmutable,
             ApplyError::Forbidden { .. } => Self::WriteForbidden,
             ApplyError::NoNamespace { .. } => Self::WriteRefused,

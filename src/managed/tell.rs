@@ -11,9 +11,11 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::apply::{FIELD_MANAGER, WITHIN};
-use super::reconcile::{Context, Outcome, name};
-use super::resource::{PhaseSecret, PhaseSecretStatus};
-use super::status::{Reason, State, Trouble, conditions};
+use super::owner::Owner;
+use super::plan::SecretName;
+use super::reconcile::{Context, Note, Outcome, name};
+use super::resource::{PhaseSecret, PhaseSecretStatus, SecretStatus};
+use super::status::{Reason, State, conditions};
 
 /// The condition that says whether all is as it should be.
 const SYNCED: &str = "Synced";
@@ -32,15 +34,20 @@ pub(super) fn recorder(client: &kube::Client) -> Recorder {
     Recorder::new(client.clone(), reporter)
 }
 
-impl<U> Context<U> {
+impl<U, K: Owner> Context<U, K> {
+    /// An event for each note.
+    pub(super) async fn notes(&self, object: &K, notes: &[Note]) {
+        for note in notes {
+            let kind = match note.is_warning {
+                false => EventType::Normal,
+                true => EventType::Warning,
+            };
+            self.event(object, kind, note.reason, &note.text).await;
+        }
+    }
+
     /// One event on a resource; without it nothing else is worse.
-    pub(super) async fn event(
-        &self,
-        object: &PhaseSecret,
-        kind: EventType,
-        reason: &str,
-        note: &str,
-    ) {
+    pub(super) async fn event(&self, object: &K, kind: EventType, reason: &str, note: &str) {
         const LONGEST: usize = 1_000;
         let event = Event {
             type_: kind,
@@ -50,17 +57,21 @@ impl<U> Context<U> {
             secondary: None,
         };
         let about = object.object_ref(&());
-        let published = timeout(WITHIN, self.recorder.publish(&event, &about)).await;
+        // A recorder counts up what has the reason of a text before, and keeps that text.
+        // Only of `Synced` there is one text alone.
+        let anew = (reason != SYNCED).then(|| recorder(&self.client));
+        let recorder = anew.as_ref().unwrap_or(&self.recorder);
+        let published = timeout(WITHIN, recorder.publish(&event, &about)).await;
         if !matches!(published, Ok(Ok(()))) {
             debug!(object = name(object), reason, "its event was not created");
         }
     }
 }
 
-/// What there is to tell, if it is other than what was told.
-pub(super) async fn tell<U>(
+/// The status of a resource, if it is other than what was told.
+pub(super) async fn status<U>(
     object: &PhaseSecret,
-    context: &Context<U>,
+    context: &Context<U, PhaseSecret>,
     outcome: Outcome,
 ) -> Result<(), kube::Error> {
     let before = object.status.clone().unwrap_or_default();
@@ -84,7 +95,7 @@ pub(super) async fn tell<U>(
     if outcome.has_written {
         status.last_sync_time = Some(Time(now));
     }
-    if status == before {
+    if status == before && outcome.notes.is_empty() {
         return Ok(());
     }
     let synced = |of: &[Condition]| of.iter().find(|one| one.type_ == SYNCED).cloned();
@@ -97,25 +108,7 @@ pub(super) async fn tell<U>(
         };
         context.event(object, kind, &is.reason, &is.message).await;
     }
-    if outcome.restarted > 0 {
-        let restarted = outcome.restarted;
-        let note = format!("{restarted} workloads that use a changed Secret are restarted");
-        context
-            .event(object, EventType::Normal, "Redeployed", &note)
-            .await;
-    }
-    if !outcome.left_alone.is_empty() {
-        let note = not_restarted(&outcome.left_alone);
-        context
-            .event(object, EventType::Normal, "NotRestarted", &note)
-            .await;
-    }
-    if !outcome.unresolved.is_empty() && status.secrets != before.secrets {
-        let note = outcome.unresolved.join("; ");
-        context
-            .event(object, EventType::Warning, "ReferenceUnresolved", &note)
-            .await;
-    }
+    context.notes(object, &outcome.notes).await;
     for trouble in &outcome.troubles {
         warn!(
             object = name(object),
@@ -143,13 +136,7 @@ pub(super) async fn tell<U>(
 
 fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -> [State; 3] {
     let first = outcome.troubles.first();
-    let (reason, message) = match first {
-        None => (
-            Reason::Synced,
-            "every Secret holds what Phase has".to_owned(),
-        ),
-        Some(first) => (first.reason, told(first, outcome.troubles.len())),
-    };
+    let (reason, message) = outcome.summary();
     let wanted = object.spec.managed_secret_references.len();
     let there = match &outcome.about {
         Some(_) => outcome.secrets.len(),
@@ -196,26 +183,11 @@ fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -
     ]
 }
 
-fn not_restarted(left_alone: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let shown = left_alone
-        .iter()
-        .take(SHOWN)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    let more = match left_alone.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!(
-        "left alone, though a Secret that they use has changed: {shown}{more}: a Job's pods cannot be changed, and a CronJob's next run reads the new Secret"
-    )
-}
-
-fn told(first: &Trouble, all: usize) -> String {
-    match all {
-        1 => first.message.clone(),
-        _ => format!("{}; and {} more", first.message, all - 1),
-    }
+/// What a status says of a Secret.
+pub(super) fn entry<'a>(
+    status: &'a PhaseSecretStatus,
+    secret: &SecretName,
+) -> Option<&'a SecretStatus> {
+    let is_it = |of: &&SecretStatus| of.namespace == secret.namespace && of.name == secret.name;
+    status.secrets.iter().find(is_it)
 }

@@ -13,6 +13,8 @@ pub use class::{API_GROUP, CLASS_KIND, Parameter, ProviderClass, place_in_file};
 pub use scalar::{Scalar, scalar};
 pub(crate) use text::{as_scalar, comment};
 
+pub use crate::secret_types::is_object_name;
+
 use std::fs;
 use std::io::{self, Read};
 
@@ -273,22 +275,6 @@ fn flatten(mut document: Node, manifests: &mut Vec<Manifest>) {
     } else {
         manifests.push(Manifest::of(document));
     }
-}
-
-/// Whether Kubernetes takes it for the name of an object: lower-case letters,
-/// digits, `-` and `.`, at most 253.
-#[must_use]
-pub fn is_object_name(name: &str) -> bool {
-    let is_label = |label: &str| {
-        let ends =
-            |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        label
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-            && ends(label.chars().next())
-            && ends(label.chars().last())
-    };
-    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 #[cfg(test)]

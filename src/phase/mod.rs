@@ -26,6 +26,7 @@ pub mod selection;
 pub mod token;
 pub mod wire;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -99,6 +100,20 @@ pub struct Answer {
     pub fetched: usize,
     /// A key of the account for [`VERSION_PURPOSE`]: equal for all its tokens.
     pub version_key: SecretKey,
+}
+
+impl Answer {
+    /// The environments that were read, for people.
+    #[must_use]
+    pub fn environments(&self) -> String {
+        listed(self.selected.iter().map(|of| of.environment.as_str()))
+    }
+}
+
+/// Each name once, sorted; up to eight.
+pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: BTreeSet<_> = names.collect();
+    names.into_iter().take(8).collect::<Vec<_>>().join(", ")
 }
 
 /// The secrets of one selection, in no particular order.

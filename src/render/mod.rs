@@ -26,6 +26,7 @@ pub use version::VersionKey;
 
 use std::panic::resume_unwind;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use secrecy::{ExposeSecret, SecretSlice};
 use tokio::task::spawn_blocking;
 
@@ -172,6 +173,16 @@ pub async fn files_apart(answer: Answer, layout: Layout) -> Result<Vec<File>, Re
         // A panic in our code is for whoever asked, as if nothing stood between.
         Err(error) => resume_unwind(error.into_panic()),
     }
+}
+
+/// Of all files together: changes exactly when one of them does.
+#[must_use]
+pub fn version(files: &[File]) -> String {
+    let mut context = Context::new(&SHA256);
+    for file in files {
+        context.update(file.version.as_bytes());
+    }
+    base16ct::lower::encode_string(&context.finish().as_ref()[..8])
 }
 
 /// The drafts with their versions, sorted by path; the marker where there are none.

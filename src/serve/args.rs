@@ -83,7 +83,7 @@ pub struct ServeArgs {
         long,
         env = "PHASE_CSI_POLL_INTERVAL", hide_env = true, value_name = "TIME",
         default_value = "60s",
-        value_parser = poll_interval
+        value_parser = duration::poll_interval
     )]
     pub poll_interval: Duration,
 
@@ -162,16 +162,6 @@ pub struct ServeArgs {
     /// Leave `:authority` as the driver sent it: drivers before 1.6 then fail. For tests only
     #[arg(long, env = "PHASE_CSI_TEST_ONLY_RAW_AUTHORITY", hide = true)]
     pub test_only_raw_authority: bool,
-}
-
-/// Phase limits requests by address, and a cluster may share one.
-fn poll_interval(text: &str) -> Result<Duration, String> {
-    let interval = duration::parse(text)?;
-    if (Duration::from_secs(5)..=Duration::from_secs(24 * 3_600)).contains(&interval) {
-        Ok(interval)
-    } else {
-        Err("must be between 5s and 24h".to_owned())
-    }
 }
 
 /// The driver waits 2 minutes; a mount that outlives it can start a pod with an empty volume.

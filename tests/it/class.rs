@@ -89,7 +89,7 @@ fn every_parameter_is_read() {
     assert_eq!(object.rules.name("C_D"), "c-d");
     assert_eq!(object.encoding_of("B"), Encoding::Base64);
     assert_eq!(class.max_stale, Some(Duration::from_secs(86_400)));
-    assert_eq!(KNOWN_PARAMETERS.len(), 14);
+    assert_eq!(KNOWN_PARAMETERS.len(), 15);
 }
 
 #[test]

@@ -58,10 +58,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "phase.controllerRules" -}}
 # What is to be done. patch: the finalizer that Phase's operator has left, and nothing else.
 - {apiGroups: [secrets.phase.dev], resources: [phasesecrets], verbs: [list, watch, patch]}
+# Classes with mirror.
+- {apiGroups: [secrets-store.csi.x-k8s.io], resources: [secretproviderclasses], verbs: [get, list, watch]}
 # How it went: status alone, never a resource's fields.
 - {apiGroups: [secrets.phase.dev], resources: [phasesecrets/status], verbs: [patch]}
 # get: the Secret with the token. list, watch: metadata of what it wrote, to repair it.
-# create, patch: server-side apply. delete: onTypeChange: Recreate.
+# create, patch: server-side apply. delete: onTypeChange: Recreate, and what a class does not name any more.
 # Names cannot be listed, since they stand in the resources.
 - {apiGroups: [""], resources: [secrets], verbs: [get, list, watch, create, patch, delete]}
 # Restarts: which annotated workloads use a changed Secret, and an annotation in their pod templates.

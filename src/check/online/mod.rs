@@ -159,6 +159,7 @@ impl One<'_> {
             query,
             layout,
             max_stale,
+            mirrors: _,
         } = &self.read;
         let pairs = query.selections.iter().zip(&layout.objects);
         let kept = pairs.filter(|(selection, _)| selection.environment == environment);
@@ -174,6 +175,7 @@ impl One<'_> {
                     ..layout.clone()
                 },
                 max_stale: *max_stale,
+                mirrors: Vec::new(),
             },
             is_part: true,
             ..*self

@@ -57,6 +57,17 @@ pub struct ControllerArgs {
     )]
     pub request_budget: u32,
 
+    /// How often Phase is asked for classes; that of the DaemonSet
+    #[arg(
+        long,
+        env = "PHASE_CSI_POLL_INTERVAL",
+        hide_env = true,
+        value_name = "TIME",
+        default_value = "60s",
+        value_parser = duration::poll_interval
+    )]
+    pub poll_interval: Duration,
+
     /// Namespace of the Lease by which one of several replicas works; without it, each does
     #[arg(
         long,

@@ -36,7 +36,7 @@ fn outputs(outputs: Value) -> Value {
 fn what_is_not_given_is_as_the_operator_has_it() {
     let plan = planned(json!({})).unwrap();
     assert_eq!(plan.token.to_string(), "team/phase");
-    assert_eq!(plan.interval, Duration::from_secs(60));
+    assert_eq!(plan.interval, Some(Duration::from_secs(60)));
     assert_eq!(plan.query.selections.len(), 1);
     assert_eq!(plan.query.selections[0].environment, "production");
     let output = &plan.outputs[0];

@@ -107,6 +107,15 @@ impl Namespace {
             .unwrap();
     }
 
+    /// Deletes a class.
+    pub async fn delete_class(&self, name: &str) {
+        let classes = self.custom("SecretProviderClass", "secretproviderclasses");
+        classes
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
     /// Creates or replaces the Secret that holds a Phase token.
     pub async fn token(&self, name: &str, token: &str) {
         let secret = json!({

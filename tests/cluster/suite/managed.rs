@@ -2,6 +2,7 @@
 
 mod fields;
 mod flow;
+mod mirror;
 mod moving;
 mod operation;
 mod operator;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use phase_csi_provider::class::KNOWN_MIRROR_FIELDS;
 use phase_csi_provider::managed::plan::Plan;
 use phase_csi_provider::managed::resource::PhaseSecret;
 use phase_csi_provider::phase::allowed::AllowedHosts;
@@ -67,6 +68,12 @@ fn the_page_has_every_field_with_its_default() {
             assert!(shown.contains(&format!("`{default}`")), "{name}: {default}");
         }
     }
+}
+
+#[test]
+fn the_page_has_every_field_of_a_mirror() {
+    let fields = KNOWN_MIRROR_FIELDS.map(str::to_owned).into();
+    assert_eq!(first_column_of(PAGE, "Mirror of a class"), fields);
 }
 
 #[test]

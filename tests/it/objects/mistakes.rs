@@ -268,6 +268,73 @@ fn every_mistake_of_a_processor_has_its_place_and_text() {
 }
 
 #[test]
+fn every_mistake_in_a_mirror_has_its_text_and_its_place() {
+    let list = "stands where a list of Secrets belongs: write a YAML list such as \"- secretName: shop\", or leave mirror out";
+    for (text, said) in [
+        ("", format!("mirror (line 1, column 1): nothing {list}")),
+        ("secretName: a", format!("mirror (line 1, column 1): a map {list}")),
+        (
+            "- a",
+            "mirror[0] (line 1, column 3): a text stands where a map of fields belongs: write fields such as \"secretName: shop\"".to_owned(),
+        ),
+        (
+            "- {secretType: Opaque}",
+            "mirror[0] (line 1, column 3): secretName is missing: name the Secret to write".to_owned(),
+        ),
+        (
+            "- {secretName: Shop}",
+            "mirror[0].secretName (line 1, column 16): secretName \"Shop\" is no name of a Kubernetes object: use lower-case letters, digits, \"-\" and \".\"".to_owned(),
+        ),
+        (
+            "- {secretName: a, tokenSecretName: a}",
+            "mirror[0] (line 1, column 3): secretName \"a\" is the Secret that holds the token: name another".to_owned(),
+        ),
+        (
+            "- {secretName: phase-service-token}",
+            "mirror[0] (line 1, column 3): secretName \"phase-service-token\" is the Secret that holds the token: name another".to_owned(),
+        ),
+        (
+            "- {secretName: a}\n- {secretName: a}",
+            "mirror[1] (line 2, column 3): a stands here twice: remove one".to_owned(),
+        ),
+        (
+            "- {secretName: a, onConflict: take}",
+            "mirror[0].onConflict (line 1, column 31): onConflict \"take\" is not one of \"Report\", \"Take\": did you mean \"Take\"?".to_owned(),
+        ),
+        (
+            "- {secretName: a, secretNamespace: b}",
+            "mirror[0].secretNamespace (line 1, column 19): unknown field \"secretNamespace\": remove it".to_owned(),
+        ),
+        (
+            "- {secretName: a, metadata: {labels: [x]}}",
+            "mirror[0].metadata.labels (line 1, column 38): a list stands where a map of texts belongs: write for example {team: shop}".to_owned(),
+        ),
+        (
+            "- {secretName: a, metadata: {name: x}}",
+            "mirror[0].metadata.name (line 1, column 30): unknown field \"name\": remove it".to_owned(),
+        ),
+    ] {
+        assert_eq!(only("mirror", text), said, "{text}");
+    }
+    let many: String = (0..101)
+        .map(|n| format!("- {{secretName: s{n}}}\n"))
+        .collect();
+    assert_eq!(
+        only("mirror", &many),
+        "101 Secrets are more than 100: make two classes"
+    );
+}
+
+#[test]
+fn a_mirror_that_holds_a_token_is_named_and_not_shown() {
+    let said = only("mirror", "- {secretName: pss_service:v2:aaaa}");
+    assert!(
+        said.starts_with("\"mirror\" holds a Phase token") && !said.contains("aaaa"),
+        "{said}"
+    );
+}
+
+#[test]
 fn all_mistakes_of_all_entries_come_at_once_in_their_order() {
     let text = "- {secretKey: A, encodng: hex}\n- {objectName: x}\n- {secretKey: B, optional: 1, filePermission: 9}\n";
     let said: Vec<_> = mistakes("objects", text)

@@ -1,0 +1,163 @@
+//! One Secret: written if it is not as it should be, and who uses it restarted.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use tracing::info;
+
+use super::apply::{Applier, ApplyError, Write};
+use super::owner::Owner;
+use super::plan::{Output, Plan, SecretName};
+use super::reconcile::Context;
+use super::redeploy::{Restarts, redeploy};
+use super::status::Trouble;
+use crate::digest;
+use crate::snapshot::lock;
+
+/// What was written of a Secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Everything that was said of it.
+    wish: [u8; 32],
+    /// What the API server made of it.
+    resource_version: Option<String>,
+    /// For which content its users have been restarted.
+    followed: String,
+}
+
+/// What was done for one Secret.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) has_written: bool,
+    /// Whether it was Phase's own operator's until now.
+    pub(super) is_adopted: bool,
+    pub(super) restarts: Restarts,
+}
+
+/// Writes one Secret if it is not as it should be, and restarts who uses it.
+pub(super) async fn one<U, K: Owner>(
+    context: &Context<U, K>,
+    plan: &Plan,
+    mut write: Write<'_>,
+    followed: Option<&str>,
+) -> Result<Done, Trouble> {
+    let output = write.output;
+    let own = (
+        K::ANNOTATION,
+        write.annotations.get(K::ANNOTATION).copied().unwrap_or(""),
+    );
+    let live = context.live(&output.secret);
+    if let Some(rival) = live.and_then(|live| context.owners.rival(&live, own)) {
+        let secret = output.secret.clone();
+        let error = ApplyError::Rival { secret, rival };
+        return Err(Trouble::new((&error).into(), error));
+    }
+    // Without anything before, nobody has started with anything else.
+    let before = followed.unwrap_or(write.hash);
+    if let Some(annotation) = K::FOLLOWED {
+        write.annotations.insert(annotation, before);
+    }
+    let mut done = context.write(&write, before).await?;
+    if before == write.hash {
+        return Ok(done);
+    }
+    let selector = plan.redeploy.as_deref();
+    let restarts = redeploy(&context.client, &output.secret, write.hash, selector).await;
+    done.restarts = restarts.map_err(|error| Trouble::new((&error).into(), error))?;
+    if let Some(annotation) = K::FOLLOWED {
+        write.annotations.insert(annotation, write.hash);
+        context.write(&write, write.hash).await?;
+    }
+    Ok(done)
+}
+
+impl<U, K: Owner> Context<U, K> {
+    /// Writes a Secret if it is not there as it should be.
+    async fn write(&self, write: &Write<'_>, followed: &str) -> Result<Done, Trouble> {
+        let secret = &write.output.secret;
+        let live = self.live(secret);
+        let live = live.and_then(|live| live.resource_version());
+        let wish = wish(write);
+        let known = lock(&self.written).get(secret).cloned();
+        if known.is_some_and(|known| {
+            known.wish == wish && live.is_some() && known.resource_version == live
+        }) {
+            return Ok(Done::default());
+        }
+        let applied = Applier::new(self.client.clone()).write(write).await;
+        let applied = applied.map_err(|error| Trouble::new((&error).into(), error))?;
+        let metadata = applied.metadata;
+        let has_written = metadata.resource_version != live;
+        if has_written {
+            info!(
+                object = write.annotations.get(K::ANNOTATION).copied(),
+                %secret,
+                content = write.hash,
+                "written"
+            );
+        }
+        let written = Written {
+            wish,
+            resource_version: metadata.resource_version,
+            followed: followed.to_owned(),
+        };
+        self.remember(secret.clone(), written);
+        Ok(Done {
+            has_written,
+            is_adopted: applied.is_adopted,
+            ..Done::default()
+        })
+    }
+
+    /// For which content the users of a Secret have been restarted; nothing where it was
+    /// never written.
+    pub(super) fn followed(&self, object: &K, secret: &SecretName) -> Option<String> {
+        let Some(annotation) = K::FOLLOWED else {
+            return object.followed(secret).map(str::to_owned);
+        };
+        let live = self.live(secret)?;
+        // What was written is known at once, and watched a moment later.
+        let known = lock(&self.written).get(secret).cloned();
+        known
+            .map(|known| known.followed)
+            .or_else(|| live.annotations().get(annotation).cloned())
+    }
+
+    /// What is remembered of Secrets that have gone is forgotten.
+    fn remember(&self, secret: SecretName, now: Written) {
+        const MORE: usize = 64;
+        let mut written = lock(&self.written);
+        written.insert(secret, now);
+        if written.len() > 2 * self.live.iter().map(Store::len).sum::<usize>() + MORE {
+            written.retain(|secret, _| self.live(secret).is_some());
+        }
+    }
+
+    /// What the API server has of a Secret now, where that is watched.
+    pub(super) fn live(&self, secret: &SecretName) -> Option<Arc<PartialObjectMeta<Secret>>> {
+        let key = secret.object_ref();
+        self.live.iter().find_map(|live| live.get(&key))
+    }
+}
+
+impl SecretName {
+    fn object_ref(&self) -> ObjectRef<PartialObjectMeta<Secret>> {
+        ObjectRef::new(&self.name).within(&self.namespace)
+    }
+}
+
+/// Everything that is written of a Secret.
+fn wish(write: &Write<'_>) -> [u8; 32] {
+    let Output {
+        kind,
+        labels,
+        annotations,
+        ..
+    } = write.output;
+    let head = serde_json::to_vec(&(kind, labels, annotations, write.owner, &write.annotations));
+    let head = head.unwrap_or_default();
+    digest::of_parts([head.as_slice(), write.hash.as_bytes()])
+}
