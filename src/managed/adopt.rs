@@ -139,13 +139,17 @@ fn with(entry: &ManagedFieldsEntry, fields: Map<String, Value>) -> ManagedFields
     }
 }
 
+/// The map itself, beside what is in it. An apply does not name it.
+const MAP: &str = ".";
+
 /// Whether there is data, and no key of it that is not in `all`.
 fn is_data_within(fields: &Map<String, Value>, all: &Map<String, Value>) -> bool {
-    let data = |of: &'_ Map<String, Value>| of.get("f:data").and_then(Value::as_object).cloned();
-    let (Some(data), Some(all)) = (data(fields), data(all)) else {
+    let data = |of: &Map<String, Value>| of.get("f:data").and_then(Value::as_object).cloned();
+    let (Some(mut data), Some(all)) = (data(fields), data(all)) else {
         return false;
     };
-    data.keys().any(|key| key.starts_with("f:")) && data.keys().all(|key| all.contains_key(key))
+    data.remove(MAP);
+    !data.is_empty() && data.keys().all(|key| all.contains_key(key))
 }
 
 /// Fields are a tree of objects; what has none below it is a field.
@@ -163,7 +167,7 @@ fn take_away(fields: &mut Map<String, Value>, others: &Map<String, Value>) {
     fields.retain(|key, value| match (value, others.get(key)) {
         (Value::Object(below), Some(Value::Object(others))) => {
             take_away(below, others);
-            !below.is_empty()
+            below.keys().any(|key| key != MAP)
         }
         (_, other) => other.is_none(),
     });

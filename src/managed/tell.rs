@@ -57,7 +57,11 @@ impl<U, K: Owner> Context<U, K> {
             secondary: None,
         };
         let about = object.object_ref(&());
-        let published = timeout(WITHIN, self.recorder.publish(&event, &about)).await;
+        // A recorder counts up what has the reason of a text before, and keeps that text.
+        // Only of `Synced` there is one text alone.
+        let anew = (reason != SYNCED).then(|| recorder(&self.client));
+        let recorder = anew.as_ref().unwrap_or(&self.recorder);
+        let published = timeout(WITHIN, recorder.publish(&event, &about)).await;
         if !matches!(published, Ok(Ok(()))) {
             debug!(object = name(object), reason, "its event was not created");
         }

@@ -56,8 +56,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- /* The controller's rights, in the cluster or in one namespace. */ -}}
 {{- define "phase.controllerRules" -}}
-# What is to be done.
-- {apiGroups: [secrets.phase.dev], resources: [phasesecrets], verbs: [list, watch]}
+# What is to be done. patch: the finalizer that Phase's operator has left, and nothing else.
+- {apiGroups: [secrets.phase.dev], resources: [phasesecrets], verbs: [list, watch, patch]}
 # Classes with mirror.
 - {apiGroups: [secrets-store.csi.x-k8s.io], resources: [secretproviderclasses], verbs: [get, list, watch]}
 # How it went: status alone, never a resource's fields.
@@ -68,6 +68,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - {apiGroups: [""], resources: [secrets], verbs: [get, list, watch, create, patch, delete]}
 # Restarts: which annotated workloads use a changed Secret, and an annotation in their pod templates.
 - {apiGroups: [apps], resources: [deployments, statefulsets, daemonsets], verbs: [list, patch]}
+# What cannot be restarted, and is said.
+- {apiGroups: [batch], resources: [jobs, cronjobs], verbs: [list]}
 # Events on the resources; patch: the same event again counts.
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
 {{- end }}

@@ -19,8 +19,15 @@ fn data(keys: &[&str]) -> Value {
     json!({"f:data": fields})
 }
 
+/// As an apply has it: without the map itself.
+fn applied(keys: &[&str]) -> Value {
+    let mut fields = data(keys);
+    fields["f:data"].as_object_mut().unwrap().remove(".");
+    fields
+}
+
 fn ours(keys: &[&str]) -> ManagedFieldsEntry {
-    entry(FIELD_MANAGER, "Apply", data(keys))
+    entry(FIELD_MANAGER, "Apply", applied(keys))
 }
 
 fn python() -> Predecessors {
@@ -85,7 +92,7 @@ fn who_only_may_be_the_operator_loses_what_is_ours_too_and_nothing_is_lost() {
         assert_eq!(found[0], (of.to_owned(), rest));
         assert_eq!(
             found[1],
-            (FIELD_MANAGER.to_owned(), object(data(&["A", "B"])))
+            (FIELD_MANAGER.to_owned(), object(applied(&["A", "B"])))
         );
         // A key that Phase does not have: the Secret may be somebody else's.
         let theirs = entry(of, "Update", data(&["A", "THEIRS"]));

@@ -72,6 +72,11 @@ impl Namespace {
         }
     }
 
+    /// Makes another one.
+    pub async fn another(&self, name: &str) -> Self {
+        Self::create(&self.client, name).await
+    }
+
     /// The same one through another client: its API server has started again.
     pub fn through(self, client: &Client) -> Self {
         Self {

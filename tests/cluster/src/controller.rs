@@ -13,6 +13,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use phase_emulator::seed::Secret;
 use serde_json::{Value, json};
 
+use crate::programs::shell;
 use crate::{Namespace, Phase, Process, Programs, Way, eventually};
 
 /// The Secret with the token that every resource of [`Controller::resource`] names.
@@ -24,10 +25,14 @@ pub struct Controller {
     pub replicas: Vec<Process>,
     /// Its Phase.
     pub phase: Phase,
-    /// The only namespace that it looks after.
+    /// The namespace that it looks after.
     pub namespace: Namespace,
     /// The way of the first replica to the API server, where that can be disturbed.
     pub way: Option<Way>,
+    /// Further ones.
+    pub further: Vec<String>,
+    /// As whom it runs: a kubeconfig in its folder; without it, as an administrator.
+    pub account: Option<String>,
     programs: Programs,
     flags: &'static [&'static str],
 }
@@ -61,7 +66,7 @@ impl Controller {
 
     /// The same with several replicas, of which one works.
     pub async fn start_replicas(name: &str, secrets: Vec<Secret>, replicas: usize) -> Self {
-        let mut controller = Self::prepare(name, secrets).await;
+        let mut controller = Self::defined(name, secrets).await;
         for _ in 0..replicas {
             controller.add_replica();
         }
@@ -70,7 +75,7 @@ impl Controller {
 
     /// One whose way to the API server can be disturbed. It asks Phase every two seconds.
     pub async fn start_disturbable(name: &str, secrets: Vec<Secret>) -> Self {
-        let mut controller = Self::prepare(name, secrets).await;
+        let mut controller = Self::defined(name, secrets).await;
         let folder = controller.folder();
         controller.way = Some(Way::open(&controller.programs, &folder).await);
         controller.flags = CALM;
@@ -83,46 +88,72 @@ impl Controller {
         self.way.as_mut().expect("started as disturbable")
     }
 
-    /// Starts another replica.
-    pub fn add_replica(&mut self) {
-        let process = self.started(self.replicas.len());
-        self.replicas.push(process);
-    }
-
     /// One as users have it, with its defaults, that is not started yet. Nor is there a
     /// token.
     pub async fn prepare_usual(name: &str, phase: Phase) -> Self {
-        let mut controller = Self::prepare_with(name, phase).await;
+        let programs = Programs::from_environment();
+        define(&programs);
+        let mut controller = Self::prepare_with(programs, name, phase).await;
         controller.flags = &[];
         controller
     }
 
-    async fn prepare(name: &str, secrets: Vec<Secret>) -> Self {
+    /// Makes namespace, Phase and token, and defines the resource; no replica runs yet.
+    pub async fn defined(name: &str, secrets: Vec<Secret>) -> Self {
+        let programs = Programs::from_environment();
+        define(&programs);
+        Self::prepare(programs, name, secrets).await
+    }
+
+    /// Makes namespace, Phase and token; no replica runs yet, and the resource is not
+    /// defined.
+    pub async fn prepare(programs: Programs, name: &str, secrets: Vec<Secret>) -> Self {
         let phase = Phase::start(secrets, Vec::new()).await;
-        let controller = Self::prepare_with(name, phase).await;
+        let controller = Self::prepare_with(programs, name, phase).await;
         let token = controller.phase.token();
         controller.namespace.token(TOKEN, &token).await;
         controller
     }
 
-    async fn prepare_with(name: &str, phase: Phase) -> Self {
-        let programs = Programs::from_environment();
-        define(&programs);
+    async fn prepare_with(programs: Programs, name: &str, phase: Phase) -> Self {
         let namespace = Namespace::create(&programs.client().await, name).await;
-        Self {
+        let controller = Self {
             replicas: Vec::new(),
             phase,
             namespace,
             way: None,
+            further: Vec::new(),
+            account: None,
             programs,
             flags: EAGER,
-        }
+        };
+        let folder = controller.folder();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(&controller.programs.kubeconfig, folder.join("kubeconfig")).unwrap();
+        let own = format!("kubectl config set-context --current --namespace {name}");
+        controller.kubectl(&own).await.unwrap();
+        controller
     }
 
-    fn folder(&self) -> PathBuf {
-        let folder = self.programs.folder.join(&self.namespace.name);
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
+    /// Starts one more replica.
+    pub fn add_replica(&mut self) {
+        let process = self.started(self.replicas.len());
+        self.replicas.push(process);
+    }
+
+    /// Where commands run, and logs are.
+    pub fn folder(&self) -> PathBuf {
+        self.programs.folder.join(&self.namespace.name)
+    }
+
+    /// Runs a command line as an administrator whose `kubectl` looks at the namespace;
+    /// what it prints, or its complaint.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn kubectl(&self, command: &str) -> Result<String, String> {
+        let folder = self.folder();
+        shell(command, &folder, &folder.join("kubeconfig")).await
     }
 
     /// Kills a replica and starts it again.
@@ -154,25 +185,33 @@ impl Controller {
 
     fn started(&self, replica: usize) -> Process {
         let namespace = self.namespace.name.as_str();
-        let arguments = [
+        let url = self.phase.url();
+        let mut arguments = vec![
             "controller",
             "--namespace",
             namespace,
             "--leader-election-namespace",
             namespace,
             "--phase-host",
-            &self.phase.url(),
+            &url,
         ];
-        let arguments = arguments.iter().chain(self.flags);
-        let folder = self.folder();
+        arguments.extend(self.flags);
+        for further in &self.further {
+            arguments.extend(["--namespace", further]);
+        }
+        let account = self.account.as_ref();
+        let kubeconfig = match account {
+            Some(account) => self.folder().join(account),
+            None => self.programs.kubeconfig.clone(),
+        };
         let name = format!("replica-{replica}");
         let way = self.way.as_ref().filter(|_| replica == 0);
-        let kubeconfig = way.map_or(&self.programs.kubeconfig, |way| &way.kubeconfig);
+        let kubeconfig = way.map_or(kubeconfig, |way| way.kubeconfig.clone());
         let variables = [
             ("KUBECONFIG", kubeconfig.as_os_str()),
             ("HOSTNAME", OsStr::new(&name)),
         ];
-        let log = folder.join(format!("{name}.log"));
+        let log = self.folder().join(format!("{name}.log"));
         Process::start(&self.programs.provider, arguments, &variables, &log)
     }
 
@@ -206,6 +245,24 @@ impl Controller {
             .patch(name, &apply, &Patch::Apply(resource))
             .await
             .unwrap();
+    }
+
+    /// The notes of all events with this reason.
+    pub async fn notes(&self, reason: &str) -> Vec<String> {
+        let events = self.namespace.events().await;
+        let of = events.into_iter().filter(|(found, _)| found == reason);
+        of.map(|(_, note)| note).collect()
+    }
+
+    /// A kubeconfig of a `ServiceAccount` of the namespace, with a token of its own.
+    pub async fn account(&self, name: &str) -> String {
+        let file = format!("{name}.kubeconfig");
+        let own = format!(
+            "cp kubeconfig {file} && kubectl --kubeconfig {file} config unset users && \
+             kubectl --kubeconfig {file} config set-credentials u --token=$(kubectl create token {name})"
+        );
+        self.kubectl(&own).await.unwrap();
+        file
     }
 
     /// The resources.

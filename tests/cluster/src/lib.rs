@@ -10,13 +10,13 @@
 mod api;
 mod controller;
 mod csi;
-mod encrypted;
 mod etcd;
 mod faults;
 mod installation;
 mod kms;
 mod kubelet;
 mod node;
+mod own_api;
 mod phase;
 mod process;
 mod programs;
@@ -25,12 +25,12 @@ mod volume;
 
 pub use api::{Namespace, PodStatus};
 pub use controller::Controller;
-pub use encrypted::{EncryptedApi, encryption_config};
 pub use etcd::change_stored_resource;
 pub use faults::{Asked, Blow, Fault, Way};
 pub use kms::KmsPlugin;
 pub use kubelet::Pod;
 pub use node::{Node, NodeBuilder, parameters};
+pub use own_api::{OwnApi, encryption_config};
 pub use phase::{Phase, secret, tagged, undecryptable};
 pub use process::{Process, http, http_get};
 pub use programs::{Line, Programs};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phase_emulator::seed::{Access, Account, App, Environment, Secret, Token};
-use phase_emulator::{Emulator, Endpoint, Fault, FaultKind, Options, Seed};
+use phase_emulator::{Emulator, Endpoint, Fault, FaultKind, Garbage, Options, Seed};
 
 const APP: &str = "shop";
 const ENVIRONMENT: &str = "Production";
@@ -112,6 +112,11 @@ impl Phase {
         self.0.control().token(FIRST).expect("the seed names it")
     }
 
+    /// The app's id.
+    pub fn app_id(&self) -> String {
+        self.0.control().app_id(APP).unwrap()
+    }
+
     /// Another token of the same account.
     pub fn second_token(&self) -> String {
         self.0.control().token(SECOND).expect("the seed names it")
@@ -148,6 +153,20 @@ impl Phase {
     /// From now on secrets come encrypted for somebody else.
     pub fn mix_keys_up(&self) {
         self.fault_of_secrets(FaultKind::WrongKey);
+    }
+
+    /// From now on everybody is asked to come back after a second.
+    pub fn limit(&self) {
+        let status = FaultKind::Status {
+            code: 429,
+            retry_after: Some("1".to_owned()),
+        };
+        self.0.control().set_fault(Fault::always(status));
+    }
+
+    /// From now on something else answers for secrets.
+    pub fn talk_nonsense(&self) {
+        self.fault_of_secrets(FaultKind::Garbage(Garbage::Html));
     }
 
     fn fault_of_secrets(&self, kind: FaultKind) {

@@ -108,6 +108,31 @@ pub async fn http(address: &str, method: &str, path: &str, body: &str) -> Option
     timeout(PATIENCE, asked).await.ok()?
 }
 
+/// Runs a program to its end in a folder, with no other variables than these.
+pub(crate) async fn run(
+    folder: &Path,
+    program: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &OsStr)],
+) -> Result<String, String> {
+    let child = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let output = timeout(PATIENCE, child.unwrap().wait_with_output()).await;
+    let output = output.map_err(|_| "it hangs".to_owned())?.unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(String::from_utf8(output.stdout).unwrap())
+}
+
 fn appended(log: &Path) -> File {
     OpenOptions::new()
         .create(true)

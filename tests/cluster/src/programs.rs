@@ -7,8 +7,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::PATIENCE;
+use crate::process::run;
 
 /// The programs and folders that `tests/cluster/run` hands over in the environment.
+#[derive(Clone)]
 pub struct Programs {
     /// The CSI driver: `CSI_DRIVER`.
     pub driver: PathBuf,
@@ -76,6 +78,29 @@ async fn config_of(kubeconfig: &Path) -> Config {
     Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
         .await
         .unwrap()
+}
+
+/// Runs a command line in a folder, as somebody at a shell with the suite's programs
+/// whose home it is; what it prints, or its complaint.
+pub(crate) async fn shell(
+    command: &str,
+    folder: &Path,
+    kubeconfig: &Path,
+) -> Result<String, String> {
+    let provider = variable("PROVIDER_BIN");
+    let own = provider.parent().expect("a file").to_owned();
+    let path = env::join_paths([variable("BIN"), own, "/usr/bin".into(), "/bin".into()]);
+    run(
+        folder,
+        Path::new("/bin/sh"),
+        &["-c", command],
+        &[
+            ("PATH", &path.unwrap()),
+            ("HOME", folder.as_os_str()),
+            ("KUBECONFIG", kubeconfig.as_os_str()),
+        ],
+    )
+    .await
 }
 
 pub(crate) fn variable(name: &str) -> PathBuf {

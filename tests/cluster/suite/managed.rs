@@ -1,9 +1,13 @@
 //! Managed Secrets: what the controller makes of `PhaseSecret` resources.
 
 mod faults;
+mod fields;
+mod flow;
 mod mirror;
+mod moving;
 mod numbers;
 mod operation;
+mod operator;
 mod stored;
 mod writes;
 

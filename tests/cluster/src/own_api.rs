@@ -1,48 +1,44 @@
-//! A kube-apiserver of a test's own, which encrypts what it writes to etcd, and what
+//! A kube-apiserver of a test's own, which may encrypt what it writes to etcd, and what
 //! etcd then holds.
 
 use std::collections::BTreeMap;
-use std::env;
-use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use k8s_openapi::ByteString;
 use kube::Client;
 use serde_json::{Value, json};
-use tokio::process::Command;
-use tokio::time::timeout;
 
 use crate::etcd::ETCD;
-use crate::process::{Process, http};
-use crate::programs::{client_of, variable};
-use crate::{PATIENCE, eventually};
+use crate::eventually;
+use crate::process::{Process, http, run};
+use crate::programs::{Programs, client_of, shell, variable};
 
-/// The suite's own API server has 6443.
-const PORT: &str = "6444";
-const USUAL_PORT: &str = "6443";
+const USUAL_PORT: u16 = 6443;
 
 /// A kube-apiserver whose objects lie in etcd under a name of their own. It takes as
-/// much memory, and as long to start, as all the rest: there is one port for it.
-pub struct EncryptedApi {
+/// much memory, and as long to start, as all the rest: for a few tests alone.
+pub struct OwnApi {
     name: &'static str,
+    port: u16,
     folder: PathBuf,
     server: Option<Process>,
 }
 
-impl EncryptedApi {
-    /// Prepares one; it is not started yet.
-    pub fn prepare(name: &'static str) -> Self {
-        let folder = variable("SUITE_DIR").join(format!("encrypted-{name}"));
+impl OwnApi {
+    /// Prepares one on a port that no other test has, nor the suite's own (6443); it is
+    /// not started yet.
+    pub fn prepare(name: &'static str, port: u16) -> Self {
+        let folder = variable("SUITE_DIR").join(format!("api-{name}"));
         DirBuilder::new().mode(0o700).create(&folder).unwrap();
         let usual = fs::read_to_string(variable("KUBECONFIG")).unwrap();
-        let config = usual.replace(&format!(":{USUAL_PORT}\""), &format!(":{PORT}\""));
+        let config = usual.replace(&format!(":{USUAL_PORT}\""), &format!(":{port}\""));
         assert_ne!(config, usual, "the address of the API server was found");
         fs::write(folder.join("kubeconfig"), config).unwrap();
         Self {
             name,
+            port,
             folder,
             server: None,
         }
@@ -73,7 +69,7 @@ impl EncryptedApi {
         let program = variable("BIN").join("kube-apiserver");
         let log = self.path("kube-apiserver.log");
         let mut server = Process::start(&program, arguments, &[], &log);
-        eventually("the encrypting API server", async || {
+        eventually("the API server", async || {
             assert!(!server.has_ended(), "it ended: {}", server.output());
             self.kubectl("kubectl get --raw /readyz").await.ok()
         })
@@ -89,7 +85,7 @@ impl EncryptedApi {
             ("etcd-prefix", format!("/{}", self.name)),
             ("bind-address", "127.0.0.1".to_owned()),
             ("advertise-address", "10.99.0.1".to_owned()),
-            ("secure-port", PORT.to_owned()),
+            ("secure-port", self.port.to_string()),
             ("endpoint-reconciler-type", "none".to_owned()),
             ("authorization-mode", "RBAC".to_owned()),
             ("cert-dir", self.path("certificates").display().to_string()),
@@ -113,23 +109,21 @@ impl EncryptedApi {
         client_of(&self.path("kubeconfig")).await
     }
 
+    /// The suite's programs, with this API server in the place of its own.
+    pub fn programs(&self) -> Programs {
+        Programs {
+            kubeconfig: self.path("kubeconfig"),
+            ..Programs::from_environment()
+        }
+    }
+
     /// Runs a command line with `kubectl` in it against this API server; what it
     /// prints, or its complaint.
     ///
     /// # Errors
     /// When it fails.
     pub async fn kubectl(&self, command: &str) -> Result<String, String> {
-        let programs = env::join_paths([variable("BIN"), "/usr/bin".into(), "/bin".into()]);
-        run(
-            Path::new("/bin/sh"),
-            &["-c", command],
-            &[
-                ("PATH", &programs.unwrap()),
-                ("HOME", self.folder.as_os_str()),
-                ("KUBECONFIG", self.path("kubeconfig").as_os_str()),
-            ],
-        )
-        .await
+        shell(command, &self.folder, &self.path("kubeconfig")).await
     }
 
     /// What etcd holds of its Secrets, by their keys in etcd.
@@ -161,29 +155,6 @@ impl EncryptedApi {
 /// What our `encryption-config` prints with these arguments.
 pub async fn encryption_config(arguments: &[&str]) -> String {
     let arguments = [&["encryption-config"], arguments].concat();
-    let printed = run(&variable("PROVIDER_BIN"), &arguments, &[]).await;
+    let printed = run(Path::new("/"), &variable("PROVIDER_BIN"), &arguments, &[]).await;
     printed.unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
-}
-
-/// Runs a program to its end with no other variables than these.
-async fn run(
-    program: &Path,
-    arguments: &[&str],
-    variables: &[(&str, &OsStr)],
-) -> Result<String, String> {
-    let child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn();
-    let output = timeout(PATIENCE, child.unwrap().wait_with_output()).await;
-    let output = output.map_err(|_| "it hangs".to_owned())?.unwrap();
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    Ok(String::from_utf8(output.stdout).unwrap())
 }
