@@ -9,8 +9,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::ready;
 use futures_util::stream::{StreamExt, TryStreamExt, select, unfold};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
@@ -26,11 +28,13 @@ use tracing::{debug, info, warn};
 use super::adopt::Released;
 use super::api;
 use super::apply::LABEL;
+use super::follow::{self, Following, wishing};
 use super::lease::Election;
 use super::mirror::SecretProviderClass;
 use super::news::{Readers, news};
 use super::owner::{Owner, Owners, owner};
 use super::reconcile::{Context, reconcile};
+use super::redeploy::Workload;
 use super::resource::PhaseSecret;
 use super::stored::stored;
 use super::take_back::bury;
@@ -138,6 +142,21 @@ async fn keep(places: &[Place], snapshot: Snapshot<Arc<Client>>) {
     let resources = resources.into_iter().zip(resource_writers);
     for ((place, store), poked) in places.iter().zip(resources).zip(poked_resources) {
         running.spawn(place.clone().work(store, poked, shared.clone()));
+    }
+    let pace = Arc::default();
+    for (place, classes) in places.iter().zip(&classes) {
+        let following = Arc::new(Following {
+            client: place.client.clone(),
+            recorder: recorder(&place.client),
+            snapshot: Arc::clone(&shared.snapshot),
+            hosts: place.hosts.clone(),
+            classes: classes.clone(),
+            interval: place.interval.unwrap_or(place.poll_interval),
+            pace: Arc::clone(&pace),
+        });
+        running.spawn(place.clone().follow::<Deployment>(Arc::clone(&following)));
+        running.spawn(place.clone().follow::<StatefulSet>(Arc::clone(&following)));
+        running.spawn(place.clone().follow::<DaemonSet>(following));
     }
     let classes = classes.into_iter().zip(class_writers);
     for ((place, store), poked) in places.iter().zip(classes).zip(poked_classes) {
@@ -309,6 +328,43 @@ impl Place {
             }
         };
         tokio::join!(work, bury(&context, gone));
+    }
+}
+
+impl Place {
+    /// Restarts workloads of one kind that mount a class which has changed.
+    async fn follow<W: Workload>(self, all: Arc<Following<Arc<Client>>>) {
+        let (workloads, writer) = reflector::store();
+        let watched = watcher(self.api::<PartialObjectMeta<W>>(), api::watching());
+        let wishing = watched.filter_map(|event| ready(event.map(wishing).transpose()));
+        let changed = wishing.default_backoff().reflect(writer).applied_objects();
+        let readers = Arc::new(Readers::default());
+        let changes = news(all.snapshot.news(), Arc::clone(&readers), workloads.clone());
+        let context = Arc::new(follow::Context {
+            all,
+            workloads: workloads.clone(),
+            readers,
+            known: Mutex::default(),
+        });
+        let changes = changes.map(Ok).map_ok(ReconcileRequest::from);
+        let config = Config::default()
+            .debounce(TOGETHER)
+            .concurrency(self.concurrency);
+        let never = |_, _: &std::convert::Infallible, _| Action::await_change();
+        let work = applier(
+            |object, context| Box::pin(follow::reconcile(object, context)),
+            never,
+            context,
+            workloads,
+            select(trigger_self(changed, ()), changes),
+            config,
+        );
+        let mut work = pin!(work);
+        while let Some(done) = work.next().await {
+            if let Err(controller::Error::QueueError(error)) = done {
+                say(&error);
+            }
+        }
     }
 }
 

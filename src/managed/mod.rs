@@ -15,6 +15,7 @@ pub mod apply;
 mod contents;
 pub mod controller;
 pub mod data;
+pub mod follow;
 pub mod lease;
 mod mirror;
 mod news;

@@ -32,7 +32,7 @@ use crate::snapshot::{About, Ask, News, Snapshot, Upstream, VolumeId, lock};
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// How long one question to the memory may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// All that the way needs, for one kind of resource.
 pub(super) struct Context<U, K: Owner> {

@@ -58,7 +58,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "phase.controllerRules" -}}
 # What is to be done. patch: the finalizer that Phase's operator has left, and nothing else.
 - {apiGroups: [secrets.phase.dev], resources: [phasesecrets], verbs: [list, watch, patch]}
-# Classes with mirror.
+# Classes with mirror, and those that annotated workloads mount.
 - {apiGroups: [secrets-store.csi.x-k8s.io], resources: [secretproviderclasses], verbs: [get, list, watch]}
 # How it went: status alone, never a resource's fields.
 - {apiGroups: [secrets.phase.dev], resources: [phasesecrets/status], verbs: [patch]}
@@ -66,8 +66,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 # create, patch: server-side apply. delete: onTypeChange: Recreate, and what a class does not name any more.
 # Names cannot be listed, since they stand in the resources.
 - {apiGroups: [""], resources: [secrets], verbs: [get, list, watch, create, patch, delete]}
-# Restarts: which annotated workloads use a changed Secret, and an annotation in their pod templates.
-- {apiGroups: [apps], resources: [deployments, statefulsets, daemonsets], verbs: [list, patch]}
+# Restarts: which annotated workloads use a changed Secret or mount a changed class, and an annotation
+# in their pod templates. Watched is their metadata alone.
+- {apiGroups: [apps], resources: [deployments, statefulsets, daemonsets], verbs: [get, list, watch, patch]}
 # What cannot be restarted, and is said.
 - {apiGroups: [batch], resources: [jobs, cronjobs], verbs: [list]}
 # Events on the resources; patch: the same event again counts.

@@ -3,6 +3,7 @@
 mod faults;
 mod fields;
 mod flow;
+mod follow;
 mod mirror;
 mod moving;
 mod numbers;
