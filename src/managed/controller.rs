@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::ready;
+use futures_util::FutureExt;
+use futures_util::future::{self, join, ready};
 use futures_util::stream::{StreamExt, TryStreamExt, select, unfold};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
@@ -21,9 +22,11 @@ use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::apply::{LABEL, OWNER};
+use super::health::{Health, States, Unlisted};
 use super::lease::Election;
 use super::news::{Readers, news};
 use super::reconcile::{Context, reconcile};
@@ -33,9 +36,14 @@ use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client, ClientConfig};
 use crate::phase::host::HostError;
 use crate::snapshot::{Settings, Snapshot};
+use crate::telemetry::http::{Http, ListenError, Pages};
+use crate::telemetry::metrics::ControllerMetrics;
 
 /// Changes of one resource within this time are one.
 const TOGETHER: Duration = Duration::from_millis(200);
+
+/// How often whoever needs no Lease shows that he lives.
+const ROUND: Duration = Duration::from_secs(2);
 
 /// So many resources may wait that were changed elsewhere.
 const MOST_POKES: usize = 1_024;
@@ -55,6 +63,9 @@ pub enum Error {
         "no way to the Kubernetes API: {0}: run it in a pod with a service account, or set KUBECONFIG"
     )]
     Kubernetes(String),
+    /// The address of health and metrics cannot be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
 }
 
 /// Keeps Secrets until `stop` is ready; what is being written then is finished.
@@ -66,9 +77,11 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
         warn!("--insecure-skip-tls-verify: whoever is on the way to Phase can read tokens");
     }
     let hosts = AllowedHosts::new(args.phase_host, &args.allowed_host)?;
+    let metrics = ControllerMetrics::default();
     let phase = Client::new(ClientConfig {
         ca_file: args.ca_file,
         insecure_skip_tls_verify: args.insecure_skip_tls_verify,
+        figures: Arc::clone(&metrics.backend),
         ..ClientConfig::default()
     })?;
     let settings = Settings {
@@ -77,7 +90,13 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
     };
     let client = kube::Client::try_default().await;
     let client = client.map_err(|error| Error::Kubernetes(error.to_string()))?;
+    let http = Http::bind(args.http.http_listen).await?;
     let snapshot = Arc::new(Snapshot::new(phase, settings, None));
+    let health = Arc::new(Health::new(Arc::clone(&metrics.managed)));
+    let mut beside = JoinSet::new();
+    if let Some(http) = http {
+        beside.spawn(http.serve(pages(&health, &snapshot, metrics)));
+    }
     let scopes: Vec<_> = match args.namespace.is_empty() {
         true => vec![None],
         false => args.namespace.into_iter().map(Some).collect(),
@@ -85,28 +104,59 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
     let places = scopes.into_iter().map(|namespace| Place {
         client: client.clone(),
         snapshot: Arc::clone(&snapshot),
+        health: Arc::clone(&health),
         hosts: hosts.clone(),
         namespace,
         concurrency: args.concurrency,
         interval: args.test_only_poll_interval,
     });
     let places: Vec<_> = places.collect();
-    let election = args
-        .leader_election_namespace
-        .map(|namespace| Election::new(client, &namespace, &replica().unwrap_or_default()));
+    let election = args.leader_election_namespace.map(|namespace| {
+        let replica = replica().unwrap_or_default();
+        Election::new(client, &namespace, &replica, Arc::clone(&health))
+    });
     let work = async || match &election {
         Some(election) => election.lead(|| keep(&places)).await,
-        None => keep(&places).await,
+        None => {
+            let _leading = health.leads();
+            tokio::select! {
+                () = keep(&places) => {}
+                () = go_round(&health) => {}
+            }
+        }
     };
     tokio::select! {
         () = stop => {}
         () = work() => {}
     }
+    health.stops();
     if let Some(election) = &election {
         election.release().await;
     }
     info!("stopped");
     Ok(())
+}
+
+/// What is answered over HTTP.
+fn pages(
+    health: &Arc<Health>,
+    snapshot: &Arc<Snapshot<Client>>,
+    metrics: ControllerMetrics,
+) -> Pages {
+    let (live, ready, memory) = (Arc::clone(health), Arc::clone(health), Arc::clone(snapshot));
+    Pages {
+        live: Box::new(move || future::ready(live.live()).boxed()),
+        ready: Box::new(move || ready.ready()),
+        metrics: Box::new(move || metrics.text(&memory.figures())),
+    }
+}
+
+/// Without a Lease this is the loop that goes round.
+async fn go_round(health: &Health) {
+    loop {
+        health.goes_round();
+        sleep(ROUND).await;
+    }
 }
 
 /// Keeps all places; when it is dropped, all of that ends.
@@ -123,6 +173,7 @@ async fn keep(places: &[Place]) {
             writer,
             pokes: Arc::clone(&pokes),
             poked,
+            unlisted: place.health.waits(),
         };
         running.spawn(place.clone().keep(watched));
     }
@@ -138,6 +189,8 @@ struct Watched {
     /// By namespace: resources whose Secret has changed elsewhere.
     pokes: Arc<HashMap<Option<String>, Sender<ObjectRef<PhaseSecret>>>>,
     poked: Receiver<ObjectRef<PhaseSecret>>,
+    /// Held until this place's watches have been listed.
+    unlisted: Unlisted,
 }
 
 /// A namespace, or the whole cluster.
@@ -145,6 +198,7 @@ struct Watched {
 struct Place {
     client: kube::Client,
     snapshot: Arc<Snapshot<Client>>,
+    health: Arc<Health>,
     hosts: AllowedHosts,
     namespace: Option<String>,
     concurrency: u16,
@@ -165,6 +219,7 @@ impl Place {
 
     async fn keep(self, watched: Watched) {
         let (resources, resources_writer) = reflector::store();
+        let secrets = watched.writer.as_reader();
         let changed = watcher(self.api::<PhaseSecret>(), watcher::Config::default());
         let changed = changed
             .default_backoff()
@@ -189,6 +244,7 @@ impl Place {
         let context = Arc::new(Context {
             recorder: recorder(&self.client),
             client: self.client,
+            states: States::new(Arc::clone(&self.health.figures)),
             snapshot: self.snapshot,
             readers,
             hosts: self.hosts,
@@ -226,6 +282,8 @@ impl Place {
             select(drifted, others).map_ok(ReconcileRequest::from),
         );
         let never = |_, _: &std::convert::Infallible, _| Action::await_change();
+        let kept = Arc::clone(&context);
+        let listed = listed(resources.clone(), secrets, watched.unlisted);
         let work = applier(
             |object, context| Box::pin(reconcile(object, context)),
             never,
@@ -234,18 +292,33 @@ impl Place {
             queue,
             config,
         );
-        work.for_each(|done| async {
+        let work = work.for_each(|done| {
             match done {
+                Err(controller::Error::ObjectNotFound(object)) => kept.states.gone(&object),
                 // Such as a definition that is not installed, or a right that is missing.
                 Err(controller::Error::QueueError(error)) => {
+                    kept.states.figures.watch_failed();
                     warn!(%error, "the API server cannot be watched: look at the definition (crd) and the rights");
                 }
                 Err(error) => debug!(%error, "not looked at"),
                 Ok(_) => {}
             }
-        })
-        .await;
+            ready(())
+        });
+        join(work, listed).await;
     }
+}
+
+/// Waits until both have been listed once.
+async fn listed(
+    resources: Store<PhaseSecret>,
+    secrets: Store<PartialObjectMeta<Secret>>,
+    unlisted: Unlisted,
+) {
+    // An error is a writer that is gone: then all of this ends.
+    let _ = resources.wait_until_ready().await;
+    let _ = secrets.wait_until_ready().await;
+    drop(unlisted);
 }
 
 /// The resource that a Secret says it belongs to.

@@ -6,13 +6,14 @@
 //! [`data`]), one server-side apply for each Secret that is not as it should be
 //! ([`apply`]), restarts ([`redeploy`]), and what is told of all that (`tell`, [`status`]).
 //! [`controller`] is the program around it, [`lease`] lets one of several
-//! replicas work. This room knows the Kubernetes API; it
+//! replicas work, [`health`] is what each says of itself. This room knows the Kubernetes API; it
 //! knows nothing of sockets and drivers.
 
 pub mod apply;
 mod contents;
 pub mod controller;
 pub mod data;
+pub mod health;
 pub mod lease;
 mod news;
 pub mod plan;

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::apply::{Applier, Write};
 use super::contents::{self, Part};
+use super::health::States;
 use super::news::Readers;
 use super::plan::{Output, Plan, SecretName};
 use super::redeploy::redeploy;
@@ -25,6 +26,7 @@ use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
 use crate::snapshot::{About, Ask, Snapshot, Upstream, VolumeId, lock};
+use crate::telemetry::metrics;
 
 /// How long a resource that failed waits at first, and at most, before it is tried again.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -38,6 +40,8 @@ pub(super) struct Context<U> {
     pub(super) client: kube::Client,
     /// Where events go.
     pub(super) recorder: Recorder,
+    /// How each resource is, in numbers.
+    pub(super) states: States,
     /// What is remembered of Phase.
     pub(super) snapshot: Arc<Snapshot<U>>,
     /// Who reads with which token.
@@ -86,6 +90,7 @@ pub(super) async fn reconcile<U: Upstream>(
     object: Arc<PhaseSecret>,
     context: Arc<Context<U>>,
 ) -> Result<Action, std::convert::Infallible> {
+    let running = context.states.figures.begin();
     let mut outcome = Outcome::default();
     if let Err(trouble) = attempt(&object, &context, &mut outcome).await {
         outcome.troubles.push(trouble);
@@ -95,6 +100,11 @@ pub(super) async fn reconcile<U: Upstream>(
         .iter()
         .any(|trouble| trouble.reason.is_passing());
     let interval = outcome.interval.unwrap_or(LONGEST_WAIT);
+    let reason = outcome.reason();
+    context.states.figures.restarted(outcome.restarted);
+    context
+        .states
+        .is(ObjectRef::from_obj(&*object).erase(), reason);
     let told = tell(&object, &context, outcome).await;
     if let Err(error) = &told {
         warn!(
@@ -102,6 +112,7 @@ pub(super) async fn reconcile<U: Upstream>(
             "its status cannot be written: {error}"
         );
     }
+    running.ended(reason);
     let wait = context.wait(&object, is_failed || told.is_err(), interval);
     // A tenth sooner or later, so that equal intervals do not meet.
     Ok(Action::requeue(wait.mul_f64(0.9 + 0.2 * fastrand::f64())))
@@ -243,8 +254,16 @@ async fn one<U>(
     });
     if !is_there {
         let applied = Applier::new(context.client.clone()).write(write).await;
-        let metadata = applied.map_err(|error| Trouble::new((&error).into(), error))?;
+        let figures = &context.states.figures;
+        let metadata = applied.map_err(|error| {
+            figures.wrote(metrics::Write::Failed);
+            Trouble::new((&error).into(), error)
+        })?;
         has_written = metadata.resource_version != live;
+        figures.wrote(match has_written {
+            true => metrics::Write::Changed,
+            false => metrics::Write::Unchanged,
+        });
         if has_written {
             info!(object = write.resource, secret = %output.secret, content = write.hash, "written");
         }

@@ -9,7 +9,7 @@ use crate::duration;
 use crate::phase::host::{DEFAULT_HOST, Host};
 use crate::provider::Endpoint;
 use crate::telemetry::events::PodEvents;
-use crate::telemetry::http::HttpListen;
+use crate::telemetry::http::HttpArgs;
 
 const EXAMPLE: &str = "\
 Each flag also by environment variable: PHASE_CSI_ and its name in capitals.
@@ -37,15 +37,9 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub socket: SocketArgs,
 
-    /// Address of /live, /ready and /metrics, or off
-    #[arg(
-        long,
-        env = "PHASE_CSI_HTTP_LISTEN",
-        hide_env = true,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:8086"
-    )]
-    pub http_listen: HttpListen,
+    /// Health and metrics.
+    #[command(flatten)]
+    pub http: HttpArgs,
 
     /// Console URL of classes that name none
     #[arg(long, env = "PHASE_CSI_PHASE_HOST", hide_env = true, value_name = "URL", default_value = DEFAULT_HOST)]

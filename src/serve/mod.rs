@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -74,7 +75,7 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         beside.spawn(work);
         pod_events = Some(events);
     }
-    let http = Http::bind(args.http_listen).await?;
+    let http = Http::bind(args.http.http_listen).await?;
     let store = match &args.state_dir {
         Some(directory) => {
             let limits = disk::Limits::default();
@@ -111,10 +112,16 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
     let bound = provider::bind(config, handler).await?;
     let live = Live::new(bound.path());
     if let Some(http) = http {
-        let memory = Arc::clone(&whole);
+        let (memory, live, ready) = (Arc::clone(&whole), live.clone(), bound.readiness());
         beside.spawn(http.serve(Pages {
-            live: live.clone(),
-            ready: bound.readiness(),
+            live: Box::new(move || {
+                let live = live.clone();
+                async move { live.check().await.map_err(|dead| dead.to_string()) }.boxed()
+            }),
+            ready: Box::new(move || match ready.is_ready() {
+                true => Ok(()),
+                false => Err("stopping: no new mounts are taken".to_owned()),
+            }),
             metrics: Box::new(move || metrics.text(&memory.figures())),
         }));
     }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::duration;
 use crate::phase::host::{DEFAULT_HOST, Host};
+use crate::telemetry::http::HttpArgs;
 
 const EXAMPLE: &str = "\
 Each flag also by environment variable: PHASE_CSI_ and its name in capitals.
@@ -25,6 +26,10 @@ pub struct ControllerArgs {
         value_delimiter = ','
     )]
     pub namespace: Vec<String>,
+
+    /// Health and metrics.
+    #[command(flatten)]
+    pub http: HttpArgs,
 
     /// Console URL of resources that name none
     #[arg(long, env = "PHASE_CSI_PHASE_HOST", hide_env = true, value_name = "URL", default_value = DEFAULT_HOST)]

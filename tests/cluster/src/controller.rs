@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
@@ -71,14 +72,28 @@ impl Controller {
 
     fn started(&self, replica: usize) -> Process {
         let namespace = self.namespace.name.as_str();
-        let arguments = [
-            "controller",
+        let flags = [
             "--namespace",
             namespace,
             "--leader-election-namespace",
             namespace,
+        ];
+        self.run(
+            &format!("replica-{replica}"),
+            &self.programs.kubeconfig,
+            &flags,
+        )
+    }
+
+    /// Starts the program beside the replicas, under a name, with further flags.
+    pub fn run(&self, name: &str, kubeconfig: &Path, flags: &[&str]) -> Process {
+        let url = self.phase.url();
+        let common = [
+            "controller",
+            "--http-listen",
+            "127.0.0.1:0",
             "--phase-host",
-            &self.phase.url(),
+            &url,
             "--log-level",
             "trace",
             "--test-only-poll-interval",
@@ -86,15 +101,20 @@ impl Controller {
             "--request-budget",
             "100000",
         ];
-        let folder = self.programs.folder.join(namespace);
+        let folder = self.folder();
         std::fs::create_dir_all(&folder).unwrap();
-        let name = format!("replica-{replica}");
         let variables = [
-            ("KUBECONFIG", self.programs.kubeconfig.as_os_str()),
-            ("HOSTNAME", OsStr::new(&name)),
+            ("KUBECONFIG", kubeconfig.as_os_str()),
+            ("HOSTNAME", OsStr::new(name)),
         ];
         let log = folder.join(format!("{name}.log"));
+        let arguments = common.iter().chain(flags);
         Process::start(&self.programs.provider, arguments, &variables, &log)
+    }
+
+    /// Where everything of this test goes.
+    pub fn folder(&self) -> PathBuf {
+        self.programs.folder.join(&self.namespace.name)
     }
 
     /// Creates or changes a resource of app `shop` that writes these Secrets.
@@ -201,7 +221,7 @@ fn define(programs: &Programs) {
 
 fn kubectl(programs: &Programs) -> Command {
     let bin = std::env::var_os("BIN").expect("set by tests/cluster/run");
-    let mut command = Command::new(std::path::Path::new(&bin).join("kubectl"));
+    let mut command = Command::new(Path::new(&bin).join("kubectl"));
     command
         .env("KUBECONFIG", &programs.kubeconfig)
         .env("HOME", &programs.folder);

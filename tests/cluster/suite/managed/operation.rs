@@ -213,7 +213,7 @@ async fn nothing_secret_is_told_at_the_highest_log_level() {
     }
 }
 
-async fn deployment(
+pub(super) async fn deployment(
     controller: &Controller,
     name: &str,
     annotations: serde_json::Value,
