@@ -108,6 +108,7 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
         hosts: hosts.clone(),
         namespace,
         concurrency: args.concurrency,
+        keeps_to_namespace: args.no_cross_namespace_refs,
         interval: args.test_only_poll_interval,
     });
     let places: Vec<_> = places.collect();
@@ -202,6 +203,7 @@ struct Place {
     hosts: AllowedHosts,
     namespace: Option<String>,
     concurrency: u16,
+    keeps_to_namespace: bool,
     /// In place of the resources' own, in tests.
     interval: Option<Duration>,
 }
@@ -248,6 +250,7 @@ impl Place {
             snapshot: self.snapshot,
             readers,
             hosts: self.hosts,
+            keeps_to_namespace: self.keeps_to_namespace,
             interval: self.interval,
             resources: resources.clone(),
             live: watched.live,

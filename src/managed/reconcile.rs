@@ -50,6 +50,8 @@ pub(super) struct Context<U> {
     pub(super) interval: Option<Duration>,
     /// The resources that there are.
     pub(super) resources: Store<PhaseSecret>,
+    /// Whether a resource may name Secrets of its own namespace alone.
+    pub(super) keeps_to_namespace: bool,
     /// Which consoles a resource may name.
     pub(super) hosts: AllowedHosts,
     /// The metadata of Secrets that were written, as the API server has them now: of each
@@ -159,6 +161,10 @@ async fn attempt<U: Upstream>(
     let namespace = object.namespace().unwrap_or_default();
     let mut plan = Plan::of(&namespace, &object.spec, &context.hosts)
         .map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;
+    if context.keeps_to_namespace {
+        let kept = plan.keeps_to(&namespace);
+        kept.map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;
+    }
     plan.interval = context.interval.unwrap_or(plan.interval);
     outcome.interval = Some(plan.interval);
     let token = token::read(&context.client, &plan.token).await?;

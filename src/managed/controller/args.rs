@@ -27,6 +27,10 @@ pub struct ControllerArgs {
     )]
     pub namespace: Vec<String>,
 
+    /// Refuse resources that name a Secret of another namespace
+    #[arg(long, env = "PHASE_CSI_NO_CROSS_NAMESPACE_REFS", hide_env = true)]
+    pub no_cross_namespace_refs: bool,
+
     /// Health and metrics.
     #[command(flatten)]
     pub http: HttpArgs,

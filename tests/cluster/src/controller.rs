@@ -12,7 +12,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use phase_emulator::seed::Secret;
 use serde_json::{Value, json};
 
-use crate::{Namespace, Phase, Process, Programs, eventually};
+use crate::{Namespace, OwnApi, Phase, Process, Programs, eventually};
 
 /// The Secret with the token that every resource of [`Controller::resource`] names.
 const TOKEN: &str = "phase-service-token";
@@ -37,8 +37,28 @@ impl Controller {
 
     /// The same with several replicas, of which one works.
     pub async fn start_replicas(name: &str, secrets: Vec<Secret>, replicas: usize) -> Self {
+        static DEFINED: Once = Once::new();
         let programs = Programs::from_environment();
+        DEFINED.call_once(|| define(&programs));
+        Self::start_with(programs, name, secrets, replicas).await
+    }
+
+    /// The same at another API server.
+    pub async fn start_at(api: &OwnApi, name: &str, secrets: Vec<Secret>, replicas: usize) -> Self {
+        let programs = Programs {
+            kubeconfig: api.path("kubeconfig"),
+            ..Programs::from_environment()
+        };
         define(&programs);
+        Self::start_with(programs, name, secrets, replicas).await
+    }
+
+    async fn start_with(
+        programs: Programs,
+        name: &str,
+        secrets: Vec<Secret>,
+        replicas: usize,
+    ) -> Self {
         let namespace = Namespace::create(&programs.client().await, name).await;
         let phase = Phase::start(secrets, Vec::new()).await;
         namespace.token(TOKEN, &phase.token()).await;
@@ -101,6 +121,11 @@ impl Controller {
             "--request-budget",
             "100000",
         ];
+        self.run_with(name, kubeconfig, &[&common, flags].concat())
+    }
+
+    /// Starts the program with these arguments alone.
+    pub fn run_with(&self, name: &str, kubeconfig: &Path, arguments: &[&str]) -> Process {
         let folder = self.folder();
         std::fs::create_dir_all(&folder).unwrap();
         let variables = [
@@ -108,8 +133,12 @@ impl Controller {
             ("HOSTNAME", OsStr::new(name)),
         ];
         let log = folder.join(format!("{name}.log"));
-        let arguments = common.iter().chain(flags);
         Process::start(&self.programs.provider, arguments, &variables, &log)
+    }
+
+    /// The administrator's way to the API server.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.programs.kubeconfig
     }
 
     /// Where everything of this test goes.
@@ -190,33 +219,30 @@ impl Controller {
     }
 }
 
-/// Defines the resource, once, as an administrator does.
+/// Defines the resource, as an administrator does.
 fn define(programs: &Programs) {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let printed = Command::new(&programs.provider)
-            .arg("crd")
-            .output()
-            .unwrap();
-        assert!(printed.status.success());
-        let mut apply = kubectl(programs);
-        apply
-            .args(["apply", "--server-side", "-f", "-"])
-            .stdin(Stdio::piped());
-        let mut apply = apply.spawn().unwrap();
-        let mut stdin = apply.stdin.take().unwrap();
-        stdin.write_all(&printed.stdout).unwrap();
-        drop(stdin);
-        assert!(apply.wait().unwrap().success());
-        let mut wait = kubectl(programs);
-        wait.args([
-            "wait",
-            "--for=condition=Established",
-            "crd/phasesecrets.secrets.phase.dev",
-            "--timeout=60s",
-        ]);
-        assert!(wait.status().unwrap().success());
-    });
+    let printed = Command::new(&programs.provider)
+        .arg("crd")
+        .output()
+        .unwrap();
+    assert!(printed.status.success());
+    let mut apply = kubectl(programs);
+    apply
+        .args(["apply", "--server-side", "-f", "-"])
+        .stdin(Stdio::piped());
+    let mut apply = apply.spawn().unwrap();
+    let mut stdin = apply.stdin.take().unwrap();
+    stdin.write_all(&printed.stdout).unwrap();
+    drop(stdin);
+    assert!(apply.wait().unwrap().success());
+    let mut wait = kubectl(programs);
+    wait.args([
+        "wait",
+        "--for=condition=Established",
+        "crd/phasesecrets.secrets.phase.dev",
+        "--timeout=60s",
+    ]);
+    assert!(wait.status().unwrap().success());
 }
 
 fn kubectl(programs: &Programs) -> Command {

@@ -10,11 +10,11 @@
 mod api;
 mod controller;
 mod csi;
-mod encrypted;
 mod installation;
 mod kms;
 mod kubelet;
 mod node;
+mod own_api;
 mod phase;
 mod process;
 mod programs;
@@ -23,10 +23,10 @@ mod volume;
 
 pub use api::{Namespace, PodStatus};
 pub use controller::Controller;
-pub use encrypted::{EncryptedApi, encryption_config};
 pub use kms::KmsPlugin;
 pub use kubelet::Pod;
 pub use node::{Node, NodeBuilder, parameters};
+pub use own_api::{OwnApi, encryption_config};
 pub use phase::{Phase, secret, tagged, undecryptable};
 pub use process::{Process, http, http_get};
 pub use programs::{Line, Programs};

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
-use phase_csi_cluster::{EncryptedApi, KmsPlugin, Line, Namespace, Programs, encryption_config};
+use phase_csi_cluster::{KmsPlugin, Line, Namespace, OwnApi, Programs, encryption_config};
 use serde_json::json;
 
 use edits::{
@@ -23,7 +23,7 @@ const NAMES: [&str; 3] = ["database", "payments", "smtp"];
 
 /// An API server that encrypts, and the namespace of the managed Secrets.
 struct Scene {
-    api: EncryptedApi,
+    api: OwnApi,
     namespace: Option<Namespace>,
 }
 
@@ -42,7 +42,7 @@ async fn with_each_provider_secrets_are_ciphertext_in_etcd_and_stay_readable_thr
 impl Scene {
     fn new(name: &'static str) -> Self {
         Self {
-            api: EncryptedApi::prepare(name),
+            api: OwnApi::prepare(name, 6444),
             namespace: None,
         }
     }

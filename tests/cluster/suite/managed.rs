@@ -1,6 +1,7 @@
 //! Managed Secrets: what the controller makes of `PhaseSecret` resources.
 
 mod operation;
+mod rights;
 mod telemetry;
 
 use k8s_openapi::api::core::v1::Secret;

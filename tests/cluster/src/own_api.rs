@@ -1,5 +1,5 @@
-//! A kube-apiserver of a test's own, which encrypts what it writes to etcd, and what
-//! etcd then holds.
+//! A kube-apiserver of a test's own, for flags that no other test may have, such as
+//! encryption of what it writes to etcd; and what etcd then holds.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -21,32 +21,42 @@ use crate::{PATIENCE, eventually};
 
 /// Of the namespaces' own etcd.
 const ETCD: &str = "127.0.0.1:2379";
-/// The suite's own API server has 6443.
-const PORT: &str = "6444";
+/// The API server of all other tests.
 const USUAL_PORT: &str = "6443";
 
 /// A kube-apiserver whose objects lie in etcd under a name of their own. It takes as
-/// much memory, and as long to start, as all the rest: there is one port for it.
-pub struct EncryptedApi {
+/// much memory, and as long to start, as all the rest: a test has one at a time.
+pub struct OwnApi {
     name: &'static str,
+    port: u16,
+    flags: Vec<String>,
     folder: PathBuf,
     server: Option<Process>,
 }
 
-impl EncryptedApi {
-    /// Prepares one; it is not started yet.
-    pub fn prepare(name: &'static str) -> Self {
-        let folder = variable("SUITE_DIR").join(format!("encrypted-{name}"));
+impl OwnApi {
+    /// Prepares one at a port that no other test has; it is not started yet.
+    pub fn prepare(name: &'static str, port: u16) -> Self {
+        let folder = variable("SUITE_DIR").join(format!("own-{name}"));
         DirBuilder::new().mode(0o700).create(&folder).unwrap();
         let usual = fs::read_to_string(variable("KUBECONFIG")).unwrap();
-        let config = usual.replace(&format!(":{USUAL_PORT}\""), &format!(":{PORT}\""));
+        let config = usual.replace(&format!(":{USUAL_PORT}\""), &format!(":{port}\""));
         assert_ne!(config, usual, "the address of the API server was found");
         fs::write(folder.join("kubeconfig"), config).unwrap();
         Self {
             name,
+            port,
+            flags: Vec::new(),
             folder,
             server: None,
         }
+    }
+
+    /// With a further flag.
+    #[must_use]
+    pub fn with(mut self, flag: String) -> Self {
+        self.flags.push(flag);
+        self
     }
 
     /// A file or socket of this test.
@@ -74,7 +84,7 @@ impl EncryptedApi {
         let program = variable("BIN").join("kube-apiserver");
         let log = self.path("kube-apiserver.log");
         let mut server = Process::start(&program, arguments, &[], &log);
-        eventually("the encrypting API server", async || {
+        eventually("an API server of its own", async || {
             assert!(!server.has_ended(), "it ended: {}", server.output());
             self.kubectl("kubectl get --raw /readyz").await.ok()
         })
@@ -90,7 +100,7 @@ impl EncryptedApi {
             ("etcd-prefix", format!("/{}", self.name)),
             ("bind-address", "127.0.0.1".to_owned()),
             ("advertise-address", "10.99.0.1".to_owned()),
-            ("secure-port", PORT.to_owned()),
+            ("secure-port", self.port.to_string()),
             ("endpoint-reconciler-type", "none".to_owned()),
             ("authorization-mode", "RBAC".to_owned()),
             ("cert-dir", self.path("certificates").display().to_string()),
@@ -106,7 +116,9 @@ impl EncryptedApi {
             ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
         ]
         .map(|(name, value)| format!("--{name}={value}"))
-        .into()
+        .into_iter()
+        .chain(self.flags.iter().cloned())
+        .collect()
     }
 
     /// A client, as its administrator.
