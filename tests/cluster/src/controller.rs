@@ -75,6 +75,15 @@ impl Controller {
         controller
     }
 
+    /// The same one seen through another client: its API server has started again.
+    #[must_use]
+    pub fn through(self, client: &kube::Client) -> Self {
+        Self {
+            namespace: self.namespace.through(client),
+            ..self
+        }
+    }
+
     /// Kills a replica and starts it again.
     pub async fn restart(&mut self, replica: usize) {
         self.replicas[replica].kill().await;
