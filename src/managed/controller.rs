@@ -33,7 +33,7 @@ use super::reconcile::{Context, reconcile};
 use super::resource::PhaseSecret;
 use super::tell::{recorder, replica};
 use crate::phase::allowed::AllowedHosts;
-use crate::phase::client::{CaFileError, Client, ClientConfig};
+use crate::phase::client::{CaFileError, Client};
 use crate::phase::host::HostError;
 use crate::snapshot::{Settings, Snapshot};
 use crate::telemetry::http::{Http, ListenError, Pages};
@@ -73,19 +73,11 @@ pub enum Error {
 /// # Errors
 /// [`Error`], before anything is watched.
 pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-    if args.insecure_skip_tls_verify {
-        warn!("--insecure-skip-tls-verify: whoever is on the way to Phase can read tokens");
-    }
-    let hosts = AllowedHosts::new(args.phase_host, &args.allowed_host)?;
+    let hosts = args.phase.hosts()?;
     let metrics = ControllerMetrics::default();
-    let phase = Client::new(ClientConfig {
-        ca_file: args.ca_file,
-        insecure_skip_tls_verify: args.insecure_skip_tls_verify,
-        figures: Arc::clone(&metrics.backend),
-        ..ClientConfig::default()
-    })?;
+    let phase = args.phase.client(Arc::clone(&metrics.backend))?;
     let settings = Settings {
-        request_budget: args.request_budget,
+        request_budget: args.phase.request_budget,
         ..Settings::default()
     };
     let client = kube::Client::try_default().await;
