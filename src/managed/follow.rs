@@ -41,6 +41,7 @@ use crate::render::{self, Layout};
 use crate::snapshot::{
     About, Ask, Made, News, Recipe, Refusal, Settings, Snapshot, Upstream, VolumeId, lock,
 };
+use crate::telemetry::metrics::ManagedFigures;
 
 /// The annotation with the version of a class that pods have started with: this, a
 /// slash, and the class's name.
@@ -107,6 +108,7 @@ pub(super) struct Following<U> {
     pub(super) interval: Duration,
     /// Held for a moment after each restart, so that many do not begin at once.
     pub(super) pace: Arc<tokio::sync::Mutex<()>>,
+    pub(super) figures: Arc<ManagedFigures>,
 }
 
 /// What is needed for one kind.
@@ -342,6 +344,7 @@ impl<U: Upstream, W: Workload> Context<U, W> {
         let _pace = self.all.pace.lock().await;
         let template = json!({"spec": {"template": {"metadata": {"annotations": due}}}});
         self.patch(object, template).await?;
+        self.all.figures.restarted(1);
         let classes = classes.join(", ");
         info!(kind = W::KIND, object = name(object), classes, "restarted");
         let note =

@@ -74,3 +74,40 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 # Events on the resources; patch: the same event again counts.
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
 {{- end }}
+
+{{- /* Of (root, address): the flag, and port and probes of the container that has it. */ -}}
+{{- define "phase.httpListen" -}}
+{{- $http := (index . 0).Values.http -}}
+{{ ternary (printf "--http-listen=%s:%d" (index . 1) (int64 $http.port)) "--http-listen=off" $http.enabled }}
+{{- end }}
+
+{{- define "phase.health" -}}
+{{- $values := (index . 0).Values -}}
+{{- $address := index . 1 -}}
+ports:
+  - {name: http, containerPort: {{ $values.http.port }}}
+{{- range $probe, $path := dict "startupProbe" "/live" "livenessProbe" "/live" "readinessProbe" "/ready" }}
+{{ $probe }}:
+  httpGet:
+    path: {{ $path }}
+    port: http
+    {{- if hasPrefix "127." $address }}
+    host: {{ $address }}
+    {{- end }}
+  {{- toYaml (index $values $probe) | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* In: whoever may reach the port of health and metrics. */ -}}
+{{- define "phase.ingress" -}}
+ingress:
+  - ports: [{port: {{ .Values.http.port }}, protocol: TCP}]
+    {{- with .Values.networkPolicy.from }}
+    from: {{- toYaml . | nindent 6 }}
+    {{- end }}
+{{- end }}
+
+{{- /* The controller has the pod's network, whatever the DaemonSet has: there kubelet reaches no loopback. */ -}}
+{{- define "phase.controllerAddress" -}}
+{{ ternary "0.0.0.0" .Values.http.address (hasPrefix "127." .Values.http.address) }}
+{{- end }}

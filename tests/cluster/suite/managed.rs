@@ -9,7 +9,9 @@ mod moving;
 mod numbers;
 mod operation;
 mod operator;
+mod rights;
 mod stored;
+mod telemetry;
 mod writes;
 
 use k8s_openapi::api::core::v1::Secret;
