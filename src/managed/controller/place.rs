@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::{pending, ready};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::{StreamExt, TryStreamExt, select, unfold};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
@@ -65,13 +66,16 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
         let pokes = (Arc::clone(&resource_pokes), Arc::clone(&class_pokes));
         running.spawn(place.clone().drift(writer, pokes.0, pokes.1));
     }
-    for (number, place) in places.iter().enumerate() {
-        let (resources, secrets) = (resources[number].clone(), shared.live[number].clone());
-        running.spawn(listed(resources, secrets, place.health.waits()));
-    }
     let resources = resources.into_iter().zip(resource_writers);
-    for ((place, store), poked) in places.iter().zip(resources).zip(poked_resources) {
-        running.spawn(place.clone().work(store, poked, shared.clone()));
+    for (number, ((place, store), poked)) in places
+        .iter()
+        .zip(resources)
+        .zip(poked_resources)
+        .enumerate()
+    {
+        let (resources, secrets) = (store.0.clone(), shared.live[number].clone());
+        let listed = listed(resources, secrets, place.health.waits()).boxed();
+        running.spawn(place.clone().work(store, poked, shared.clone(), listed));
     }
     let pace = Arc::default();
     for (place, classes) in places.iter().zip(&classes) {
@@ -91,7 +95,9 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     }
     let classes = classes.into_iter().zip(class_writers);
     for ((place, store), poked) in places.iter().zip(classes).zip(poked_classes) {
-        running.spawn(place.clone().work(store, poked, shared.clone()));
+        // Classes need not be defined.
+        let listed = ready(()).boxed();
+        running.spawn(place.clone().work(store, poked, shared.clone(), listed));
     }
     info!("managed Secrets are kept");
     // None of them ends.
@@ -190,6 +196,7 @@ impl Place {
         (resources, writer): (Store<K>, Writer<K>),
         poked: Receiver<ObjectRef<K>>,
         shared: Shared,
+        listed: BoxFuture<'static, ()>,
     ) {
         let changed = stored::<K>(&self.client, self.namespace.as_deref());
         let changed = changed.default_backoff().modify(K::thin);
@@ -267,7 +274,8 @@ impl Place {
                 }
             }
         };
-        tokio::join!(work, bury(&context, gone));
+        // In one task, since a store wakes one of those that wait for it.
+        tokio::join!(work, bury(&context, gone), listed);
     }
 }
 
@@ -314,7 +322,7 @@ fn say(health: &Health, error: &watcher::Error) {
     warn!(%error, "the API server cannot be watched: look at the definition (crd) and the rights");
 }
 
-/// Waits until resources and Secrets have been listed once. Classes need not be defined.
+/// Waits until resources and Secrets have been listed once.
 async fn listed(
     resources: Store<PhaseSecret>,
     secrets: Store<PartialObjectMeta<Secret>>,
@@ -324,7 +332,6 @@ async fn listed(
     let _ = resources.wait_until_ready().await;
     let _ = secrets.wait_until_ready().await;
     drop(unlisted);
-    pending().await
 }
 
 /// Whether the API server does not know such resources at all.
