@@ -6,6 +6,9 @@ mod mirror;
 mod moving;
 mod operation;
 mod operator;
+mod reasons;
+mod redeploy;
+mod types;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
