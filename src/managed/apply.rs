@@ -101,7 +101,8 @@ impl ApplyError {
     pub const fn is_passing(&self) -> bool {
         match self {
             Self::Unanswered { .. } => true,
-            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            // 409 of nobody's: two requests have met.
+            Self::Refused { status, .. } => matches!(status, 409 | 429 | 500..),
             _ => false,
         }
     }

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::adopt::Released;
+use super::api;
 use super::apply::LABEL;
 use super::lease::Election;
 use super::mirror::SecretProviderClass;
@@ -31,6 +32,7 @@ use super::news::{Readers, news};
 use super::owner::{Owner, Owners, owner};
 use super::reconcile::{Context, reconcile};
 use super::resource::PhaseSecret;
+use super::stored::stored;
 use super::take_back::bury;
 use super::tell::{recorder, replica};
 use crate::phase::allowed::AllowedHosts;
@@ -70,25 +72,22 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
         warn!("--insecure-skip-tls-verify: whoever is on the way to Phase can read tokens");
     }
     let hosts = AllowedHosts::new(args.phase_host, &args.allowed_host)?;
-    let phase = Client::new(ClientConfig {
+    let phase = Arc::new(Client::new(ClientConfig {
         ca_file: args.ca_file,
         insecure_skip_tls_verify: args.insecure_skip_tls_verify,
         ..ClientConfig::default()
-    })?;
+    })?);
     let settings = Settings {
         request_budget: args.request_budget,
         ..Settings::default()
     };
-    let client = kube::Client::try_default().await;
-    let client = client.map_err(|error| Error::Kubernetes(error.to_string()))?;
-    let snapshot = Arc::new(Snapshot::new(phase, settings, None));
+    let client = api::client().await.map_err(Error::Kubernetes)?;
     let scopes: Vec<_> = match args.namespace.is_empty() {
         true => vec![None],
         false => args.namespace.into_iter().map(Some).collect(),
     };
     let places = scopes.into_iter().map(|namespace| Place {
         client: client.clone(),
-        snapshot: Arc::clone(&snapshot),
         hosts: hosts.clone(),
         namespace,
         concurrency: args.concurrency,
@@ -99,9 +98,11 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
     let election = args
         .leader_election_namespace
         .map(|namespace| Election::new(client, &namespace, &replica().unwrap_or_default()));
+    // What another replica has written meanwhile may be newer than what is remembered.
+    let keep = || keep(&places, Snapshot::new(Arc::clone(&phase), settings, None));
     let work = async || match &election {
-        Some(election) => election.lead(|| keep(&places)).await,
-        None => keep(&places).await,
+        Some(election) => election.lead(keep).await,
+        None => keep().await,
     };
     tokio::select! {
         () = stop => {}
@@ -115,11 +116,12 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
 }
 
 /// Keeps all places; when it is dropped, all of that ends.
-async fn keep(places: &[Place]) {
+async fn keep(places: &[Place], snapshot: Snapshot<Arc<Client>>) {
     let (live, live_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let (resources, resource_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let (classes, class_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let shared = Shared {
+        snapshot: Arc::new(snapshot),
         live: live.into(),
         owners: Arc::new(Owners {
             resources: resources.clone(),
@@ -165,6 +167,7 @@ fn pokes<K: Owner>(places: &[Place]) -> (Pokes<K>, Vec<Receiver<ObjectRef<K>>>) 
 /// What all places and kinds share: a resource of one may have a Secret in another.
 #[derive(Clone)]
 struct Shared {
+    snapshot: Arc<Snapshot<Arc<Client>>>,
     live: Arc<[Store<PartialObjectMeta<Secret>>]>,
     owners: Arc<Owners>,
 }
@@ -173,7 +176,6 @@ struct Shared {
 #[derive(Clone)]
 struct Place {
     client: kube::Client,
-    snapshot: Arc<Snapshot<Client>>,
     hosts: AllowedHosts,
     namespace: Option<String>,
     concurrency: u16,
@@ -204,7 +206,7 @@ impl Place {
         let label = format!("{}={}", LABEL.0, LABEL.1);
         // Only their metadata is asked for.
         let secrets = self.api::<PartialObjectMeta<Secret>>();
-        let drifted = watcher(secrets, watcher::Config::default().labels(&label));
+        let drifted = watcher(secrets, api::watching().labels(&label));
         let drifted = drifted.default_backoff().reflect(writer).touched_objects();
         let mut drifted = pin!(drifted);
         while let Some(secret) = drifted.next().await {
@@ -236,19 +238,19 @@ impl Place {
         poked: Receiver<ObjectRef<K>>,
         shared: Shared,
     ) {
-        let changed = watcher(self.api::<K>(), watcher::Config::default());
+        let changed = stored::<K>(&self.client, self.namespace.as_deref());
         let changed = changed.default_backoff().modify(K::thin);
         let changed = changed.reflect(writer).touched_objects();
         let readers = Arc::new(Readers::default());
         let changes = news(
-            self.snapshot.news(),
+            shared.snapshot.news(),
             Arc::clone(&readers),
             resources.clone(),
         );
         let context = Arc::new(Context {
             recorder: recorder(&self.client),
             client: self.client,
-            snapshot: self.snapshot,
+            snapshot: shared.snapshot,
             readers,
             hosts: self.hosts,
             poll_interval: self.poll_interval,

@@ -118,7 +118,8 @@ impl Election {
             seen.version.clone_from(&lease.metadata.resource_version);
             seen.at = Instant::now();
         }
-        if !is_free && seen.at.elapsed() < LASTS {
+        // Where it is still ours, nobody else works.
+        if !is_free && !self.is_ours(&lease) && seen.at.elapsed() < LASTS {
             return Ok(None);
         }
         let changes = lease.spec.as_ref().and_then(|spec| spec.lease_transitions);

@@ -82,7 +82,7 @@ impl<U, K: Owner> Context<U, K> {
         let live = live.and_then(|live| live.resource_version());
         let wish = wish(write);
         let known = lock(&self.written).get(secret).cloned();
-        if known.is_some_and(|known| {
+        if known.as_ref().is_some_and(|known| {
             known.wish == wish && live.is_some() && known.resource_version == live
         }) {
             return Ok(Done::default());
@@ -90,7 +90,9 @@ impl<U, K: Owner> Context<U, K> {
         let applied = Applier::new(self.client.clone()).write(write).await;
         let applied = applied.map_err(|error| Trouble::new((&error).into(), error))?;
         let metadata = applied.metadata;
-        let has_written = metadata.resource_version != live;
+        // What is watched may come late.
+        let known = known.and_then(|known| known.resource_version);
+        let has_written = ![live, known].contains(&metadata.resource_version);
         if has_written {
             info!(
                 object = write.annotations.get(K::ANNOTATION).copied(),

@@ -25,6 +25,7 @@ pub(super) trait Owner:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
+    + Default
     + DeserializeOwned
     + Send
     + Sync

@@ -126,11 +126,8 @@ impl From<&ApplyError> for Reason {
             ApplyError::Type { .. } => Self::TypeImmutable,
             ApplyError::Forbidden { .. } => Self::WriteForbidden,
             ApplyError::NoNamespace { .. } => Self::WriteRefused,
-            ApplyError::Refused { status, .. } if *status == 429 || *status >= 500 => {
-                Self::ApiUnavailable
-            }
-            ApplyError::Refused { .. } => Self::WriteRefused,
-            ApplyError::Unanswered { .. } => Self::ApiUnavailable,
+            _ if error.is_passing() => Self::ApiUnavailable,
+            ApplyError::Refused { .. } | ApplyError::Unanswered { .. } => Self::WriteRefused,
         }
     }
 }

@@ -98,17 +98,6 @@ pub(super) async fn status<U>(
     if status == before && outcome.notes.is_empty() {
         return Ok(());
     }
-    let synced = |of: &[Condition]| of.iter().find(|one| one.type_ == SYNCED).cloned();
-    let (was, is) = (synced(&before.conditions), synced(&status.conditions));
-    let has_turned = was.map(|was| was.reason) != is.as_ref().map(|is| is.reason.clone());
-    if let Some(is) = is.filter(|_| has_turned) {
-        let kind = match is.status.as_str() {
-            "True" => EventType::Normal,
-            _ => EventType::Warning,
-        };
-        context.event(object, kind, &is.reason, &is.message).await;
-    }
-    context.notes(object, &outcome.notes).await;
     for trouble in &outcome.troubles {
         warn!(
             object = name(object),
@@ -126,12 +115,25 @@ pub(super) async fn status<U>(
     };
     let name = object.name_any();
     match timeout(WITHIN, api.patch_status(&name, &parameters, &patch)).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(_)) => {}
         // It has gone: nobody is left to tell.
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(()),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(kube::Error::Service("no answer in time".into())),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(()),
+        Ok(Err(error)) => return Err(error),
+        Err(_) => return Err(kube::Error::Service("no answer in time".into())),
     }
+    // After it: a status that cannot be written is tried again, an event is not.
+    let synced = |of: &[Condition]| of.iter().find(|one| one.type_ == SYNCED).cloned();
+    let (was, is) = (synced(&before.conditions), synced(&status.conditions));
+    let has_turned = was.map(|was| was.reason) != is.as_ref().map(|is| is.reason.clone());
+    if let Some(is) = is.filter(|_| has_turned) {
+        let kind = match is.status.as_str() {
+            "True" => EventType::Normal,
+            _ => EventType::Warning,
+        };
+        context.event(object, kind, &is.reason, &is.message).await;
+    }
+    context.notes(object, &outcome.notes).await;
+    Ok(())
 }
 
 fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -> [State; 3] {
@@ -158,11 +160,8 @@ fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -
         },
         State {
             name: SYNCED,
-            holds: first.is_none() && !is_stale,
-            reason: match is_stale && first.is_none() {
-                true => Reason::Unreachable.as_str(),
-                false => reason.as_str(),
-            },
+            holds: first.is_none(),
+            reason: reason.as_str(),
             message,
         },
         State {

@@ -1,5 +1,7 @@
 //! The way to Phase: one request each, within the node's budget.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
@@ -32,6 +34,18 @@ impl Upstream for Client {
         deadline: Deadline,
     ) -> Result<Bytes, ClientError> {
         Self::once(self, asked, attempt, deadline).await
+    }
+}
+
+/// One that several memories use, one after the other.
+impl<U: Upstream> Upstream for Arc<U> {
+    async fn once(
+        &self,
+        asked: &Asked<'_>,
+        attempt: u32,
+        deadline: Deadline,
+    ) -> Result<Bytes, ClientError> {
+        U::once(self, asked, attempt, deadline).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
+use hyper::Request;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
@@ -13,7 +14,7 @@ use phase_emulator::seed::Secret;
 use serde_json::{Value, json};
 
 use crate::programs::shell;
-use crate::{Namespace, Phase, Process, Programs, eventually};
+use crate::{Namespace, Phase, Process, Programs, Way, eventually};
 
 /// The Secret with the token that every resource of [`Controller::resource`] names.
 const TOKEN: &str = "phase-service-token";
@@ -26,12 +27,35 @@ pub struct Controller {
     pub phase: Phase,
     /// The namespace that it looks after.
     pub namespace: Namespace,
+    /// The way of the first replica to the API server, where that can be disturbed.
+    pub way: Option<Way>,
     /// Further ones.
     pub further: Vec<String>,
     /// As whom it runs: a kubeconfig in its folder; without it, as an administrator.
     pub account: Option<String>,
     programs: Programs,
+    flags: &'static [&'static str],
 }
+
+/// A Phase that is asked twice a second, and a log that holds everything.
+const EAGER: &[&str] = &[
+    "--log-level",
+    "trace",
+    "--test-only-poll-interval",
+    "500ms",
+    "--request-budget",
+    "100000",
+];
+
+/// The same, but every two seconds.
+const CALM: &[&str] = &[
+    "--log-level",
+    "trace",
+    "--test-only-poll-interval",
+    "2s",
+    "--request-budget",
+    "100000",
+];
 
 impl Controller {
     /// Starts one that looks after a new namespace and asks a Phase with these secrets,
@@ -49,6 +73,31 @@ impl Controller {
         controller
     }
 
+    /// One whose way to the API server can be disturbed. It asks Phase every two seconds.
+    pub async fn start_disturbable(name: &str, secrets: Vec<Secret>) -> Self {
+        let mut controller = Self::defined(name, secrets).await;
+        let folder = controller.folder();
+        controller.way = Some(Way::open(&controller.programs, &folder).await);
+        controller.flags = CALM;
+        controller.add_replica();
+        controller
+    }
+
+    /// A way that can be disturbed.
+    pub fn way(&mut self) -> &mut Way {
+        self.way.as_mut().expect("started as disturbable")
+    }
+
+    /// One as users have it, with its defaults, that is not started yet. Nor is there a
+    /// token.
+    pub async fn prepare_usual(name: &str, phase: Phase) -> Self {
+        let programs = Programs::from_environment();
+        define(&programs);
+        let mut controller = Self::prepare_with(programs, name, phase).await;
+        controller.flags = &[];
+        controller
+    }
+
     /// Makes namespace, Phase and token, and defines the resource; no replica runs yet.
     pub async fn defined(name: &str, secrets: Vec<Secret>) -> Self {
         let programs = Programs::from_environment();
@@ -59,16 +108,24 @@ impl Controller {
     /// Makes namespace, Phase and token; no replica runs yet, and the resource is not
     /// defined.
     pub async fn prepare(programs: Programs, name: &str, secrets: Vec<Secret>) -> Self {
-        let namespace = Namespace::create(&programs.client().await, name).await;
         let phase = Phase::start(secrets, Vec::new()).await;
-        namespace.token(TOKEN, &phase.token()).await;
+        let controller = Self::prepare_with(programs, name, phase).await;
+        let token = controller.phase.token();
+        controller.namespace.token(TOKEN, &token).await;
+        controller
+    }
+
+    async fn prepare_with(programs: Programs, name: &str, phase: Phase) -> Self {
+        let namespace = Namespace::create(&programs.client().await, name).await;
         let controller = Self {
             replicas: Vec::new(),
             phase,
             namespace,
+            way: None,
             further: Vec::new(),
             account: None,
             programs,
+            flags: EAGER,
         };
         let folder = controller.folder();
         std::fs::create_dir_all(&folder).unwrap();
@@ -107,11 +164,23 @@ impl Controller {
 
     /// Who holds the Lease: a replica, and which of its lives.
     pub async fn leader(&self) -> Option<(usize, String)> {
-        let leases = self.namespace.api::<Lease>();
-        let lease = leases.get_opt("phase-csi-provider-controller").await;
-        let holder = lease.unwrap()?.spec?.holder_identity?;
+        let holder = self.lease().await?.spec?.holder_identity?;
         let (replica, life) = holder.strip_prefix("replica-")?.split_once('_')?;
         Some((replica.parse().ok()?, life.to_owned()))
+    }
+
+    /// The Lease, once there is one.
+    pub async fn lease(&self) -> Option<Lease> {
+        let leases = self.namespace.api::<Lease>();
+        let lease = leases.get_opt("phase-csi-provider-controller").await;
+        lease.unwrap()
+    }
+
+    /// The API server's own metrics.
+    pub async fn api_metrics(&self) -> String {
+        let request = Request::get("/metrics").body(Vec::new()).unwrap();
+        let client = self.programs.client().await;
+        client.request_text(request).await.unwrap()
     }
 
     fn started(&self, replica: usize) -> Process {
@@ -125,13 +194,8 @@ impl Controller {
             namespace,
             "--phase-host",
             &url,
-            "--log-level",
-            "trace",
-            "--test-only-poll-interval",
-            "500ms",
-            "--request-budget",
-            "100000",
         ];
+        arguments.extend(self.flags);
         for further in &self.further {
             arguments.extend(["--namespace", further]);
         }
@@ -141,6 +205,8 @@ impl Controller {
             None => self.programs.kubeconfig.clone(),
         };
         let name = format!("replica-{replica}");
+        let way = self.way.as_ref().filter(|_| replica == 0);
+        let kubeconfig = way.map_or(kubeconfig, |way| way.kubeconfig.clone());
         let variables = [
             ("KUBECONFIG", kubeconfig.as_os_str()),
             ("HOSTNAME", OsStr::new(&name)),

@@ -10,6 +10,8 @@
 mod api;
 mod controller;
 mod csi;
+mod etcd;
+mod faults;
 mod installation;
 mod kms;
 mod kubelet;
@@ -23,6 +25,8 @@ mod volume;
 
 pub use api::{Namespace, PodStatus};
 pub use controller::Controller;
+pub use etcd::change_stored_resource;
+pub use faults::{Asked, Blow, Fault, Way};
 pub use kms::KmsPlugin;
 pub use kubelet::Pod;
 pub use node::{Node, NodeBuilder, parameters};

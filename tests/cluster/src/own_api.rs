@@ -10,12 +10,11 @@ use k8s_openapi::ByteString;
 use kube::Client;
 use serde_json::{Value, json};
 
+use crate::etcd::ETCD;
 use crate::eventually;
 use crate::process::{Process, http, run};
 use crate::programs::{Programs, client_of, shell, variable};
 
-/// Of the namespaces' own etcd.
-const ETCD: &str = "127.0.0.1:2379";
 const USUAL_PORT: u16 = 6443;
 
 /// A kube-apiserver whose objects lie in etcd under a name of their own. It takes as

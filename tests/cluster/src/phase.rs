@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use phase_emulator::seed::{Account, App, Environment, Secret, Token};
+use phase_emulator::seed::{Access, Account, App, Environment, Secret, Token};
 use phase_emulator::{Emulator, Endpoint, Fault, FaultKind, Garbage, Options, Seed};
 
 const APP: &str = "shop";
@@ -51,6 +51,55 @@ impl Phase {
         account.tokens = vec![Token::named(FIRST), Token::named(SECOND)];
         seed.accounts.push(account);
         Self(Arc::new(Emulator::start(Options::new(seed)).await.unwrap()))
+    }
+
+    /// One with an app for each number: each has an account of its own with one token, and
+    /// folders of secrets.
+    pub async fn fleet(apps: usize, folders: usize, keys: usize) -> Self {
+        let secrets = || {
+            let folders = (0..folders).map(|folder| format!("/folder-{folder}"));
+            let all = folders.flat_map(|folder| {
+                let one = move |key| {
+                    let value = format!("a value as long as usual, of key {key} in {folder}");
+                    secret(&folder, &format!("KEY_{key:02}"), &value)
+                };
+                (0..keys).map(one)
+            });
+            all.collect()
+        };
+        let app = |number| {
+            let environments = vec![Environment::new(ENVIRONMENT, secrets())];
+            App::new(&Self::app(number), environments)
+        };
+        let mut seed = Seed::new((0..apps).map(app).collect());
+        for number in 0..apps {
+            let mut account = Account::service(&Self::app(number));
+            account.access = Some(vec![Access {
+                app: Self::app(number),
+                environments: Vec::new(),
+            }]);
+            seed.accounts.push(account);
+        }
+        Self(Arc::new(Emulator::start(Options::new(seed)).await.unwrap()))
+    }
+
+    /// The name of an app of a fleet, and of its token.
+    pub fn app(number: usize) -> String {
+        format!("{APP}-{number}")
+    }
+
+    /// The token of an app of a fleet.
+    pub fn token_of(&self, app: usize) -> String {
+        let token = self.0.control().token(&Self::app(app));
+        token.expect("the seed names it")
+    }
+
+    /// Creates or changes a secret of an app of a fleet.
+    pub fn set_of(&self, app: usize, path: &str, key: &str, value: &str) {
+        let control = self.0.control();
+        control
+            .put_secret(&Self::app(app), ENVIRONMENT, path, key, value)
+            .unwrap();
     }
 
     /// Its URL.

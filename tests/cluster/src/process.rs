@@ -63,6 +63,21 @@ impl Process {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// Its memory that is in use, and the most that ever was, in MiB.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn memory(&self) -> (f64, f64) {
+        let pid = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kilobytes = line.unwrap().trim().strip_suffix(" kB").unwrap();
+            kilobytes.parse::<f64>().unwrap() / 1024.0
+        };
+        (of("VmRSS:"), of("VmHWM:"))
+    }
+
     /// What it has written so far.
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()

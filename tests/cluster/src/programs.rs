@@ -61,12 +61,23 @@ impl Programs {
 
 /// A client of the API server that a file names.
 pub(crate) async fn client_of(kubeconfig: &Path) -> Client {
-    let file = Kubeconfig::read_from(kubeconfig).unwrap();
-    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-        .await
-        .unwrap();
+    let mut config = config_of(kubeconfig).await;
     config.read_timeout = Some(PATIENCE);
     Client::try_from(config).unwrap()
+}
+
+/// A client that waits as long as it takes and asks once: for whoever hands on.
+pub(crate) async fn plain_client_of(kubeconfig: &Path) -> Client {
+    let mut config = config_of(kubeconfig).await;
+    config.default_retry = false;
+    Client::try_from(config).unwrap()
+}
+
+async fn config_of(kubeconfig: &Path) -> Config {
+    let file = Kubeconfig::read_from(kubeconfig).unwrap();
+    Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+        .await
+        .unwrap()
 }
 
 /// Runs a command line in a folder, as somebody at a shell with the suite's programs

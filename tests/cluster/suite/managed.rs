@@ -1,14 +1,18 @@
 //! Managed Secrets: what the controller makes of `PhaseSecret` resources.
 
+mod faults;
 mod fields;
 mod flow;
 mod mirror;
 mod moving;
+mod numbers;
 mod operation;
 mod operator;
 mod reasons;
 mod redeploy;
+mod stored;
 mod types;
+mod writes;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};

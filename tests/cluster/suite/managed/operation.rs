@@ -1,19 +1,16 @@
 //! The controller at work: restarts, replicas, events, and what it never tells.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Secret};
-use kube::api::{Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use phase_csi_cluster::{Controller, eventually, secret};
 use serde_json::json;
 
 use super::named;
+use super::writes::Writes;
 
 #[tokio::test]
 async fn annotated_workloads_that_use_a_changed_secret_restart_once() {
@@ -85,27 +82,7 @@ async fn a_killed_leader_is_followed_and_nothing_is_written_twice() {
     let mut controller = Controller::start_replicas("managed-leader", secrets, 2).await;
     controller.resource("shop", named("shop")).await;
     controller.shows("shop", "KEY", "canary-0").await;
-    let secrets = controller.namespace.api::<Secret>();
-    let only = WatchParams::default().fields("metadata.name=shop");
-    let found = controller.namespace.secret("shop").await.unwrap();
-    let mut version = found.metadata.resource_version.unwrap();
-    let writes = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&writes);
-    let watch = tokio::spawn(async move {
-        // A watch ends after a while, and goes on where it was.
-        loop {
-            let mut events = pin!(secrets.watch(&only, &version).await.unwrap());
-            while let Some(event) = events.next().await {
-                let secret = match event.unwrap() {
-                    WatchEvent::Modified(secret) => secret,
-                    WatchEvent::Bookmark(_) => continue,
-                    other => panic!("never deleted: {other:?}"),
-                };
-                version = secret.metadata.resource_version.unwrap();
-                counted.fetch_add(1, Ordering::SeqCst);
-            }
-        }
-    });
+    let writes = Writes::count(&controller).await;
     for kill in 1..=kills {
         let leader = eventually("a leader", async || controller.leader().await).await;
         let text = format!("canary-{kill}");
@@ -120,10 +97,7 @@ async fn a_killed_leader_is_followed_and_nothing_is_written_twice() {
         .await;
     }
     controller.synced("shop", "Synced").await;
-    assert!(!watch.is_finished());
-    watch.abort();
-    let writes = writes.load(Ordering::SeqCst);
-    assert_eq!(u64::try_from(writes).unwrap(), kills, "one for each change");
+    assert_eq!(writes.of("shop"), kills, "one for each change");
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn with_the_charts_roles_alone_all_work_is_done_and_none_elsewhere() {
         Controller::defined("managed-roles", vec![secret("/", "KEY", "canary-1")]).await;
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemonset");
     symlink(chart, controller.folder().join("daemonset")).unwrap();
-    let roles = "helm template phase-csi-provider daemonset/chart -n managed-roles \
+    let roles = "helm template phase-csi-provider daemonset/chart -n managed-roles --kube-version 1.35.0 \
         --set 'controller.enabled=true,controller.namespaces={managed-roles}' \
         --show-only templates/controller-rbac.yaml | kubectl apply -f -";
     controller.kubectl(roles).await.unwrap();

@@ -13,13 +13,12 @@ async fn every_kind_that_uses_the_secret_in_any_way_restarts_and_jobs_are_named(
     let secrets = vec![secret("/", "KEY", "canary-1")];
     let controller = Controller::start("managed-kinds", secrets).await;
     let by = |pod: Value| (wish("true"), json!({}), pod);
-    let volume = |source: Value| {
-        by(json!({"volumes": [{"name": "v", "secret": null}], "containers": [container(json!({}))]}).with("volumes", json!([source])))
-    };
+    let volume =
+        |source: Value| by(json!({"volumes": [source], "containers": [container(json!({}))]}));
     let projected = json!({"name": "v", "projected": {"sources": [{"secret": {"name": "shop"}}]}});
     let own = json!({"name": "v", "secret": {"secretName": "shop"}});
     let variables = json!({"envFrom": [{"secretRef": {"name": "shop"}}]});
-    let init = json!({"initContainers": [container(variables.clone())], "containers": [container(json!({}))]});
+    let init = json!({"initContainers": [container(variables.clone()).with("name", json!("first"))], "containers": [container(json!({}))]});
     let uses = json!({"containers": [container(variables)]});
     let pulls =
         json!({"containers": [container(json!({}))], "imagePullSecrets": [{"name": "shop"}]});

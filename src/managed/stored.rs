@@ -1,0 +1,161 @@
+//! Objects as they were stored, perhaps under a laxer definition: one that cannot be
+//! read is told so, and stops nobody's watch.
+
+use std::fmt::Debug;
+
+use futures_util::stream::{Stream, StreamExt};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::runtime::watcher::{Error, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::api::watching;
+use super::apply::{FIELD_MANAGER, WITHIN};
+use super::status::{Reason, State, conditions};
+
+/// So much is told of what is wrong.
+const LONGEST: usize = 200;
+
+/// Why an object cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the resource was stored under another definition and cannot be read: {field}: {problem}: mend it (kubectl edit)"
+)]
+pub struct Unreadable {
+    field: String,
+    problem: String,
+}
+
+/// Watches the objects of a kind in a namespace, or in all. Those that cannot be read
+/// are as if they were not there, but for their status.
+pub(super) fn stored<K>(
+    client: &Client,
+    namespace: Option<&str>,
+) -> impl Stream<Item = Result<Event<K>, Error>> + Send + use<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Default
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let kind = ApiResource::erase::<K>(&());
+    let api = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+        None => Api::all_with(client.clone(), &kind),
+    };
+    let client = client.clone();
+    watcher(api, watching()).filter_map(move |event| {
+        let (client, kind) = (client.clone(), kind.clone());
+        async move {
+            let (object, readable): (_, fn(K) -> Event<K>) = match event {
+                Err(error) => return Some(Err(error)),
+                Ok(Event::Init) => return Some(Ok(Event::Init)),
+                Ok(Event::InitDone) => return Some(Ok(Event::InitDone)),
+                Ok(Event::Delete(object)) => return Some(Ok(Event::Delete(bare(&object)))),
+                Ok(Event::InitApply(object)) => (object, Event::InitApply),
+                Ok(Event::Apply(object)) => (object, Event::Apply),
+            };
+            let error = match read::<K>(&object) {
+                Ok(read) => return Some(Ok(readable(read))),
+                Err(error) => error,
+            };
+            tell(client, &kind, &object, &error).await;
+            // In a list it is left out; one that was readable before is forgotten.
+            let is_listed = matches!(readable(K::default()), Event::InitApply(_));
+            (!is_listed).then(|| Ok(Event::Delete(bare(&object))))
+        }
+    })
+}
+
+/// An object; a status that is somebody else's is none.
+fn read<K: DeserializeOwned>(object: &DynamicObject) -> Result<K, Unreadable> {
+    let mut value = json!({"metadata": object.metadata});
+    if let (Value::Object(value), Value::Object(data)) = (&mut value, &object.data) {
+        value["metadata"]["managedFields"].take();
+        value.extend(data.iter().map(|(key, data)| (key.clone(), data.clone())));
+    }
+    let first = serde_json::from_value(value.clone());
+    let read = first.or_else(|error| {
+        value["status"].take();
+        serde_json::from_value(value.clone()).map_err(|_| error)
+    });
+    read.map_err(|error| Unreadable {
+        field: field::<K>(value, &error),
+        problem: error.to_string().chars().take(LONGEST).collect(),
+    })
+}
+
+/// The field without which it would not be wrong in this way.
+fn field<K: DeserializeOwned>(value: Value, error: &serde_json::Error) -> String {
+    let error = error.to_string();
+    let fields = value["spec"].as_object().into_iter().flat_map(Map::keys);
+    let is_it = |field: &&String| {
+        let mut without = value.clone();
+        without["spec"]
+            .as_object_mut()
+            .map(|spec| spec.remove(*field));
+        serde_json::from_value::<K>(without)
+            .map_err(|error| error.to_string())
+            .err()
+            != Some(error.clone())
+    };
+    let found = fields.into_iter().find(is_it);
+    found.map_or_else(|| "spec".to_owned(), |field| format!("spec.{field}"))
+}
+
+/// No more of an object than which it is.
+fn bare<K: Resource + Default>(object: &DynamicObject) -> K {
+    let mut bare = K::default();
+    bare.meta_mut().clone_from(&object.metadata);
+    bare
+}
+
+/// Says so in the status, once, where that is possible.
+async fn tell(client: Client, kind: &ApiResource, object: &DynamicObject, error: &Unreadable) {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let message = error.to_string();
+    let mut told = object.data["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    if told.any(|told| told["type"] == "Synced" && told["message"] == *message) {
+        return;
+    }
+    warn!(object = format!("{namespace}/{name}"), "{message}");
+    let state = |name, reason| State {
+        name,
+        holds: false,
+        reason,
+        message: message.clone(),
+    };
+    let reason = Reason::InvalidSpec.as_str();
+    let states = [
+        state("Ready", reason),
+        state("Synced", reason),
+        state("Stale", "Unknown"),
+    ];
+    let generation = object.metadata.generation;
+    let conditions = conditions(&[], states, generation, Timestamp::now());
+    let status = json!({"status": {"conditions": conditions, "observedGeneration": generation}});
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let api = Api::<DynamicObject>::namespaced_with(client, &namespace, kind);
+    let status = Patch::Merge(status);
+    let patched = timeout(WITHIN, api.patch_status(&name, &parameters, &status)).await;
+    if !matches!(patched, Ok(Ok(_))) {
+        debug!(
+            object = format!("{namespace}/{name}"),
+            "its status cannot be written"
+        );
+    }
+}
