@@ -231,6 +231,7 @@ impl<'a, U: Upstream> Mount<'a, U> {
             trouble.or_else(|| Some(self.entry.state().failure.as_ref()?.trouble.clone()));
         let trouble = trouble.or_else(|| credential.state().late.values().next().cloned());
         let age = good.confirmed.age().map(refusal::length);
+        let age = age.as_deref().unwrap_or("unknown");
         let why = trouble?.refusal;
         Some(Stale {
             text: format!("the files stay as they are (age {age}): {why}"),
