@@ -4,12 +4,13 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Write, stdout};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
 use crate::phase::allowed::AllowedHosts;
-use crate::phase::client::{CaFileError, Client, ClientConfig};
+use crate::phase::args::ClientArgs;
+use crate::phase::client::{CaFileError, Client};
 use crate::phase::host::{Host, HostError};
 
 /// What stands for standard input, where a command asks for a file.
@@ -27,23 +28,9 @@ pub struct ConsoleArgs {
     )]
     pub phase_host: Option<Host>,
 
-    /// Further console URL that a class may name, repeatable
-    #[arg(
-        long,
-        env = "PHASE_CSI_ALLOWED_HOST",
-        hide_env = true,
-        value_name = "URL",
-        value_delimiter = ','
-    )]
-    pub allowed_host: Vec<String>,
-
-    /// Further CA certificates, PEM
-    #[arg(long, env = "PHASE_CSI_CA_FILE", hide_env = true, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-
-    /// Do not verify Phase's TLS certificate
-    #[arg(long, env = "PHASE_CSI_INSECURE_SKIP_TLS_VERIFY", hide_env = true)]
-    pub insecure_skip_tls_verify: bool,
+    /// Further consoles.
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 impl ConsoleArgs {
@@ -55,13 +42,13 @@ impl ConsoleArgs {
     /// An `--allowed-host` that is no address.
     pub fn hosts(&self) -> Result<AllowedHosts, HostError> {
         let default = self.phase_host.clone().unwrap_or_default();
-        AllowedHosts::new(default, &self.allowed_host)
+        self.client.hosts(default)
     }
 
     /// Whether no flag says which hosts a class may name.
     #[must_use]
     pub const fn is_silent(&self) -> bool {
-        self.phase_host.is_none() && self.allowed_host.is_empty()
+        self.phase_host.is_none() && self.client.allowed_host.is_empty()
     }
 
     /// A client of these flags.
@@ -69,11 +56,7 @@ impl ConsoleArgs {
     /// # Errors
     /// The CA file cannot be read, or is none.
     pub fn client(&self) -> Result<Client, CaFileError> {
-        Client::new(ClientConfig {
-            ca_file: self.ca_file.clone(),
-            insecure_skip_tls_verify: self.insecure_skip_tls_verify,
-            ..ClientConfig::default()
-        })
+        self.client.client(Arc::default())
     }
 }
 

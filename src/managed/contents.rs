@@ -20,7 +20,7 @@ use crate::mistakes::Mistakes;
 use crate::phase::environment::Secret;
 use crate::phase::{Answer, Selected};
 use crate::render::wiped::WipedBuffer;
-use crate::render::{Layout, VersionKey, files};
+use crate::render::{Layout, RenderError, VersionKey, files};
 use crate::snapshot::{About, Made, Recipe, Refusal};
 
 /// How many bytes all Secrets of one resource may have: as much as a class may make.
@@ -92,10 +92,7 @@ fn made(answer: &Answer, (layout, outputs): &Wanted) -> Result<Made, Refusal> {
     let versions = VersionKey::new(&answer.version_key);
     let (keys, text) = match layout {
         Some(layout) => {
-            let files = files(answer, layout).map_err(|error| Refusal {
-                cause: error.cause(),
-                text: error.to_string(),
-            })?;
+            let files = files(answer, layout).map_err(refused)?;
             let data = |output: &Output| data_of_files(output, &files, &versions);
             (files.len(), text(answer, outputs, data))
         }
@@ -128,6 +125,17 @@ fn made(answer: &Answer, (layout, outputs): &Wanted) -> Result<Made, Refusal> {
         },
         bytes: text,
     })
+}
+
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "an error, which nobody needs afterwards"
+)]
+pub(super) fn refused(error: RenderError) -> Refusal {
+    Refusal {
+        cause: error.cause(),
+        text: error.to_string(),
+    }
 }
 
 /// What a `PhaseSecret` selects.

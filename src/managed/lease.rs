@@ -4,6 +4,7 @@
 //! change for as long as it lasts, by its own monotonic clock. Whoever holds it stops
 //! before that, if it cannot renew it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -13,6 +14,8 @@ use kube::Api;
 use kube::api::PostParams;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
+
+use super::health::Health;
 
 /// The Lease's name.
 pub const NAME: &str = "phase-csi-provider-controller";
@@ -31,6 +34,7 @@ const WITHIN: Duration = Duration::from_secs(3);
 pub struct Election {
     leases: Api<Lease>,
     identity: String,
+    health: Arc<Health>,
 }
 
 /// A Lease as it was last seen to change.
@@ -42,8 +46,9 @@ struct Seen {
 impl Election {
     /// In this namespace, as this replica: each life of each replica has another identity.
     #[must_use]
-    pub fn new(client: kube::Client, namespace: &str, replica: &str) -> Self {
+    pub fn new(client: kube::Client, namespace: &str, replica: &str, health: Arc<Health>) -> Self {
         Self {
+            health,
             leases: Api::namespaced(client, namespace),
             identity: format!("{replica}_{:016x}", fastrand::u64(..)),
         }
@@ -54,6 +59,7 @@ impl Election {
         loop {
             let held = self.acquired().await;
             info!(lease = NAME, identity = self.identity, "leading");
+            let _leading = self.health.leads();
             tokio::select! {
                 () = work() => warn!("the work has ended, which it never should"),
                 () = self.lost(held) => warn!(lease = NAME, "another replica may lead now"),
@@ -86,10 +92,11 @@ impl Election {
             at: Instant::now(),
         };
         loop {
+            self.health.goes_round();
             match timeout(WITHIN, self.attempt(&mut seen)).await {
                 Ok(Ok(Some(lease))) => return lease,
-                Ok(Ok(None)) => {}
-                Ok(Err(kube::Error::Api(status))) if status.code == 409 => {}
+                Ok(Ok(None)) => self.health.begins(),
+                Ok(Err(kube::Error::Api(status))) if status.code == 409 => self.health.begins(),
                 Ok(Err(error)) => warn!(lease = NAME, %error, "cannot be asked for"),
                 Err(_) => warn!(lease = NAME, "cannot be asked for: no answer"),
             }
@@ -139,6 +146,7 @@ impl Election {
         let (mut renewed, parameters) = (Instant::now(), PostParams::default());
         loop {
             sleep(RETRY).await;
+            self.health.goes_round();
             if let Some(spec) = &mut lease.spec {
                 spec.renew_time = Some(MicroTime(Timestamp::now()));
             }

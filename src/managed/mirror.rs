@@ -55,13 +55,16 @@ impl SecretProviderClass {
         parameters?.get(MIRROR)
     }
 
-    /// Its parameters, read.
+    /// Parameters of a class, read.
     ///
     /// # Errors
     /// All mistakes at once.
-    pub(super) fn read(&self, hosts: &AllowedHosts) -> Result<Class, Trouble> {
-        let parameters = self.spec.parameters.iter();
-        let pairs = parameters.map(|(name, value)| (name.as_str(), value.as_str()));
+    pub(super) fn read(
+        parameters: &BTreeMap<String, String>,
+        hosts: &AllowedHosts,
+    ) -> Result<Class, Trouble> {
+        let pairs = parameters.iter();
+        let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
         Class::read(pairs, hosts).map_err(|mistakes| match Mistakes::none_or(mistakes) {
             Err(mistakes) => Trouble::new(Reason::InvalidSpec, mistakes),
             Ok(()) => unreachable!("a class is refused with a mistake"),
@@ -87,7 +90,7 @@ impl Owner for SecretProviderClass {
         if self.mirror().is_none() {
             return Ok(Vec::new());
         }
-        let class = self.read(hosts)?;
+        let class = Self::read(&self.spec.parameters, hosts)?;
         let namespace = self.namespace().unwrap_or_default();
         let named = |name: &str| SecretName {
             namespace: namespace.clone(),

@@ -6,7 +6,7 @@
 //! [`data`]), one server-side apply for each Secret that is not as it should be
 //! ([`apply`]; [`adopt`] for those of Phase's own operator), restarts ([`redeploy`]), and what is told of all that (`tell`, [`status`]).
 //! [`controller`] is the program around it, [`lease`] lets one of several
-//! replicas work. `api` is the way to the API server, [`stored`] what is watched there. This
+//! replicas work, [`health`] is what each says of itself. `api` is the way to the API server, [`stored`] what is watched there. This
 //! room knows the Kubernetes API; it knows nothing of sockets and drivers.
 
 pub mod adopt;
@@ -15,6 +15,8 @@ pub mod apply;
 mod contents;
 pub mod controller;
 pub mod data;
+pub mod follow;
+pub mod health;
 pub mod lease;
 mod mirror;
 mod news;

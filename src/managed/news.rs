@@ -4,23 +4,28 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::stream::{Stream, StreamExt, iter, unfold};
+use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::owner::Owner;
 use crate::snapshot::{News, lock};
 
-/// Which resources of a kind read with which tokens.
-pub(super) struct Readers<K: Owner>(Mutex<HashMap<ObjectRef<K>, Vec<News>>>);
+/// What reads secrets: a resource, a class, a workload.
+pub(super) trait Reads: Resource<DynamicType = ()> + Clone + 'static {}
 
-impl<K: Owner> Default for Readers<K> {
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Reads for K {}
+
+/// Which resources of a kind read with which tokens.
+pub(super) struct Readers<K: Reads>(Mutex<HashMap<ObjectRef<K>, Vec<News>>>);
+
+impl<K: Reads> Default for Readers<K> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Owner> Readers<K> {
+impl<K: Reads> Readers<K> {
     /// A resource reads with these tokens from now on.
     pub(super) fn reads(&self, object: ObjectRef<K>, tokens: Vec<News>) {
         let mut readers = lock(&self.0);
@@ -40,7 +45,7 @@ impl<K: Owner> Readers<K> {
 }
 
 /// The resources to look at: those whose token has news; all, where news were missed.
-pub(super) fn news<K: Owner>(
+pub(super) fn news<K: Reads>(
     receiver: Receiver<News>,
     readers: Arc<Readers<K>>,
     resources: Store<K>,

@@ -16,6 +16,7 @@ use super::redeploy::{Restarts, redeploy};
 use super::status::Trouble;
 use crate::digest;
 use crate::snapshot::lock;
+use crate::telemetry::metrics;
 
 /// What was written of a Secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -88,11 +89,19 @@ impl<U, K: Owner> Context<U, K> {
             return Ok(Done::default());
         }
         let applied = Applier::new(self.client.clone()).write(write).await;
-        let applied = applied.map_err(|error| Trouble::new((&error).into(), error))?;
+        let figures = &self.states.figures;
+        let applied = applied.map_err(|error| {
+            figures.wrote(metrics::Write::Failed);
+            Trouble::new((&error).into(), error)
+        })?;
         let metadata = applied.metadata;
         // What is watched may come late.
         let known = known.and_then(|known| known.resource_version);
         let has_written = ![live, known].contains(&metadata.resource_version);
+        figures.wrote(match has_written {
+            true => metrics::Write::Changed,
+            false => metrics::Write::Unchanged,
+        });
         if has_written {
             info!(
                 object = write.annotations.get(K::ANNOTATION).copied(),

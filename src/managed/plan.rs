@@ -120,6 +120,16 @@ pub enum PlanMistake {
         "spec.managedSecretReferences[{0}] would write the Secret that holds the token: name another"
     )]
     Token(usize),
+    /// A Secret elsewhere, and the controller keeps resources to their namespace.
+    #[error(
+        "spec.{field}.secretNamespace names {namespace:?}, and this controller keeps a resource to its own namespace (--no-cross-namespace-refs): leave it out"
+    )]
+    Elsewhere {
+        /// The field of the Secret.
+        field: String,
+        /// The namespace that stands there.
+        namespace: String,
+    },
 }
 
 impl Plan {
@@ -138,9 +148,8 @@ impl Plan {
             .authentication
             .service_token
             .service_token_secret_reference;
-        let field = "authentication.serviceToken.serviceTokenSecretReference";
         let token = secret(
-            (namespace, field),
+            (namespace, TOKEN),
             (token.secret_namespace.as_deref(), &token.secret_name),
             &mut mistakes,
         );
@@ -160,7 +169,27 @@ impl Plan {
             outputs,
         })
     }
+
+    /// For a controller that keeps resources to their own namespace.
+    ///
+    /// # Errors
+    /// All Secrets that are elsewhere.
+    pub fn keeps_to(&self, own: &str) -> Result<(), Mistakes<PlanMistake>> {
+        let outputs = self.outputs.iter().enumerate();
+        let outputs =
+            outputs.map(|(number, of)| (format!("managedSecretReferences[{number}]"), &of.secret));
+        let named = std::iter::once((TOKEN.to_owned(), &self.token)).chain(outputs);
+        let elsewhere = named.filter(|(_, secret)| secret.namespace != own);
+        let mistakes = elsewhere.map(|(field, secret)| PlanMistake::Elsewhere {
+            field,
+            namespace: secret.namespace.clone(),
+        });
+        Mistakes::none_or(mistakes.collect())
+    }
 }
+
+/// The field with the token's Secret.
+const TOKEN: &str = "authentication.serviceToken.serviceTokenSecretReference";
 
 /// The selection by the rules of a class, whose parameters have the same names.
 fn query(

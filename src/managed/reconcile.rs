@@ -15,6 +15,7 @@ use tracing::warn;
 use super::adopt::{self, Predecessors};
 use super::apply::Write;
 use super::contents::{self, Part};
+use super::health::States;
 use super::news::Readers;
 use super::one::{Written, one};
 use super::owner::{Owner, Owners};
@@ -32,7 +33,7 @@ use crate::snapshot::{About, Ask, News, Snapshot, Upstream, VolumeId, lock};
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// How long one question to the memory may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// All that the way needs, for one kind of resource.
 pub(super) struct Context<U, K: Owner> {
@@ -40,6 +41,8 @@ pub(super) struct Context<U, K: Owner> {
     pub(super) client: kube::Client,
     /// Where events go.
     pub(super) recorder: Recorder,
+    /// How each resource is, in numbers.
+    pub(super) states: States,
     /// What is remembered of Phase.
     pub(super) snapshot: Arc<Snapshot<U>>,
     /// Who reads with which token.
@@ -52,6 +55,8 @@ pub(super) struct Context<U, K: Owner> {
     pub(super) resources: Store<K>,
     /// All resources that a Secret may belong to.
     pub(super) owners: Arc<Owners>,
+    /// Whether a resource may name Secrets of its own namespace alone.
+    pub(super) keeps_to_namespace: bool,
     /// Which consoles a resource may name.
     pub(super) hosts: AllowedHosts,
     /// The metadata of Secrets that were written, as the API server has them now: of each
@@ -127,8 +132,9 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
     object: Arc<K>,
     context: Arc<Context<U, K>>,
 ) -> Result<Action, std::convert::Infallible> {
+    let running = context.states.figures.begin();
     let mut outcome = Outcome::default();
-    match object.plans(&context.hosts) {
+    match context.plans(&*object) {
         Ok(plans) => {
             for plan in plans {
                 if let Err(trouble) = attempt(&*object, &context, plan, &mut outcome).await {
@@ -151,6 +157,12 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
         .any(|trouble| trouble.reason.is_passing());
     let is_idle = outcome.troubles.is_empty() && outcome.interval.is_none();
     let interval = outcome.interval.unwrap_or(LONGEST_WAIT);
+    let reason = outcome.reason();
+    let state = ObjectRef::from_obj(&*object).erase();
+    match is_idle {
+        true => context.states.gone(&state),
+        false => context.states.is(state, reason),
+    }
     let told = object.tell(&context, outcome).await;
     if let Err(error) = &told {
         warn!(
@@ -158,6 +170,7 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
             "its status cannot be written: {error}"
         );
     }
+    running.ended(reason);
     let wait = context.wait(&object, is_failed || told.is_err(), interval);
     if is_idle {
         return Ok(Action::await_change());
@@ -167,6 +180,17 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
 }
 
 impl<U, K: Owner> Context<U, K> {
+    /// What a resource wants.
+    fn plans(&self, object: &K) -> Result<Vec<Plan>, Trouble> {
+        let plans = object.plans(&self.hosts)?;
+        if self.keeps_to_namespace {
+            let own = object.namespace().unwrap_or_default();
+            let kept = plans.iter().try_for_each(|plan| plan.keeps_to(&own));
+            kept.map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;
+        }
+        Ok(plans)
+    }
+
     /// How long a resource is left alone now.
     fn wait(&self, object: &K, is_failed: bool, interval: Duration) -> Duration {
         let mut failures = lock(&self.failures);
@@ -266,6 +290,7 @@ async fn attempt<U: Upstream, K: Owner>(
             }
         }
     }
+    context.states.figures.restarted(restarted);
     if restarted > 0 {
         let text = format!("{restarted} workloads that use a changed Secret are restarted");
         outcome.note("Redeployed", text);

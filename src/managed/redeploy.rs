@@ -11,6 +11,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, Volume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -73,8 +74,14 @@ pub struct Restarts {
 }
 
 /// What has a pod template.
-trait Workload:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug
+pub(super) trait Workload:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + DeserializeOwned
+    + Debug
+    + Send
+    + Sync
+    + 'static
 {
     const KIND: &'static str;
     fn template(&self) -> Option<&PodTemplateSpec>;
@@ -144,7 +151,7 @@ impl Change<'_> {
     async fn of<W: Workload>(&self) -> Result<usize, RedeployError> {
         let SecretName { namespace, name } = self.secret;
         let workloads = Api::<W>::namespaced(self.client.clone(), namespace);
-        let started_with = annotation(name);
+        let started_with = annotation(STARTED_WITH, name);
         let behind = self.wishing(&workloads).await?.filter(|workload| {
             let template = workload.template().and_then(|of| of.metadata.as_ref());
             let annotations = template.and_then(|of| of.annotations.as_ref());
@@ -189,7 +196,7 @@ impl Change<'_> {
         let name = self.secret.name.as_str();
         let is_meant = move |workload: &W| {
             let spec = workload.template().and_then(|of| of.spec.as_ref());
-            wishes(workload) && spec.is_some_and(|spec| uses(spec, name))
+            wishes(workload.meta()) && spec.is_some_and(|spec| uses(spec, name))
         };
         Ok(all.into_iter().filter(is_meant))
     }
@@ -237,23 +244,23 @@ impl Change<'_> {
 }
 
 /// Whether it wants to be restarted: by the annotation, whatever it says but no.
-fn wishes<W: Workload>(workload: &W) -> bool {
-    let annotations = workload.meta().annotations.as_ref();
+pub(super) fn wishes(workload: &ObjectMeta) -> bool {
+    let annotations = workload.annotations.as_ref();
     let wish = annotations.and_then(|all| all.get(WISH));
     wish.is_some_and(|wish| !wish.eq_ignore_ascii_case("false"))
 }
 
-/// The annotation for a Secret of this name: the part behind the slash has 63 letters at
+/// The annotation for a Secret or class of this name: the part behind the slash has 63 letters at
 /// most.
-fn annotation(secret: &str) -> String {
+pub(super) fn annotation(prefix: &str, name: &str) -> String {
     const LONGEST: usize = 63;
-    if secret.len() <= LONGEST {
-        return format!("{STARTED_WITH}/{secret}");
+    if name.len() <= LONGEST {
+        return format!("{prefix}/{name}");
     }
-    let digest = digest(&SHA256, secret.as_bytes());
+    let digest = digest(&SHA256, name.as_bytes());
     let short = base16ct::lower::encode_string(&digest.as_ref()[..8]);
-    let kept = secret[..LONGEST - short.len() - 1].trim_end_matches(['.', '-']);
-    format!("{STARTED_WITH}/{kept}-{short}")
+    let kept = name[..LONGEST - short.len() - 1].trim_end_matches(['.', '-']);
+    format!("{prefix}/{kept}-{short}")
 }
 
 /// Whether pods of this kind have something of the Secret.

@@ -51,6 +51,29 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, in the order of its number.
+    pub const ALL: [Self; 19] = [
+        Self::Synced,
+        Self::InvalidSpec,
+        Self::TokenMissing,
+        Self::TokenInvalid,
+        Self::TokenRefused,
+        Self::AccessForbidden,
+        Self::NotFound,
+        Self::Undecryptable,
+        Self::Unreachable,
+        Self::RateLimited,
+        Self::MalformedAnswer,
+        Self::TooLarge,
+        Self::InvalidData,
+        Self::Conflict,
+        Self::TypeImmutable,
+        Self::WriteForbidden,
+        Self::WriteRefused,
+        Self::ApiUnavailable,
+        Self::Internal,
+    ];
+
     /// As conditions, events and metrics spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

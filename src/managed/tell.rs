@@ -136,6 +136,17 @@ pub(super) async fn status<U>(
     Ok(())
 }
 
+impl Outcome {
+    /// What [`SYNCED`] says of it.
+    pub(super) fn reason(&self) -> Reason {
+        let first = self.troubles.first().map(|trouble| trouble.reason);
+        first.unwrap_or(match self.is_stale {
+            true => Reason::Unreachable,
+            false => Reason::Synced,
+        })
+    }
+}
+
 fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -> [State; 3] {
     let first = outcome.troubles.first();
     let (reason, message) = outcome.summary();
@@ -161,7 +172,7 @@ fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -
         State {
             name: SYNCED,
             holds: first.is_none(),
-            reason: reason.as_str(),
+            reason: outcome.reason().as_str(),
             message,
         },
         State {

@@ -7,6 +7,7 @@
 
 mod account;
 pub mod allowed;
+pub mod args;
 mod choose;
 pub mod client;
 pub mod envelope;

@@ -63,7 +63,7 @@ pub async fn run(args: RenderArgs) -> Result<(), Vec<Error>> {
     };
     let token = own_token(args.token_file.as_deref()).map_err(one)?;
     let phase = Phase::new(args.console.client().map_err(one)?);
-    if args.console.insecure_skip_tls_verify {
+    if args.console.client.insecure_skip_tls_verify {
         warn("--insecure-skip-tls-verify: whoever is on the way to Phase can read the token");
     }
     let rendered = all(wanted, &phase, &token, Deadline::after(args.deadline)).await?;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::duration;
-use crate::phase::host::{DEFAULT_HOST, Host};
+use crate::phase::args::PhaseArgs;
 use crate::provider::Endpoint;
 use crate::telemetry::events::PodEvents;
-use crate::telemetry::http::HttpListen;
+use crate::telemetry::http::HttpArgs;
 
 const EXAMPLE: &str = "\
 Each flag also by environment variable: PHASE_CSI_ and its name in capitals.
@@ -37,37 +37,13 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub socket: SocketArgs,
 
-    /// Address of /live, /ready and /metrics, or off
-    #[arg(
-        long,
-        env = "PHASE_CSI_HTTP_LISTEN",
-        hide_env = true,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:8086"
-    )]
-    pub http_listen: HttpListen,
+    /// Health and metrics.
+    #[command(flatten)]
+    pub http: HttpArgs,
 
-    /// Console URL of classes that name none
-    #[arg(long, env = "PHASE_CSI_PHASE_HOST", hide_env = true, value_name = "URL", default_value = DEFAULT_HOST)]
-    pub phase_host: Host,
-
-    /// Further console URL for classes, repeatable; http:// if written out; * for any https://
-    #[arg(
-        long,
-        env = "PHASE_CSI_ALLOWED_HOST",
-        hide_env = true,
-        value_name = "URL",
-        value_delimiter = ','
-    )]
-    pub allowed_host: Vec<String>,
-
-    /// Further CA certificates, PEM; read again when the file changes
-    #[arg(long, env = "PHASE_CSI_CA_FILE", hide_env = true, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-
-    /// Do not verify Phase's TLS certificate
-    #[arg(long, env = "PHASE_CSI_INSECURE_SKIP_TLS_VERIFY", hide_env = true)]
-    pub insecure_skip_tls_verify: bool,
+    /// Phase.
+    #[command(flatten)]
+    pub phase: PhaseArgs,
 
     /// Directory for ciphertext that outlives restarts; without it memory only
     #[arg(
@@ -95,15 +71,6 @@ pub struct ServeArgs {
         value_parser = duration::parse
     )]
     pub max_stale: Duration,
-
-    /// Requests a minute that this node may spend, for each account and address
-    #[arg(
-        long,
-        env = "PHASE_CSI_REQUEST_BUDGET", hide_env = true, value_name = "NUMBER",
-        default_value_t = 60,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
-    )]
-    pub request_budget: u32,
 
     /// Longest that a mount may take; keep it below the driver's 2 minutes
     #[arg(

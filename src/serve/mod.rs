@@ -8,13 +8,13 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::credential::NodeToken;
 use crate::mount::Mounter;
-use crate::phase::allowed::AllowedHosts;
-use crate::phase::client::{CaFileError, Client, ClientConfig};
+use crate::phase::client::CaFileError;
 use crate::phase::host::HostError;
 use crate::provider::{self, BindError, Stopped};
 use crate::snapshot::{Settings, Snapshot, disk};
@@ -55,17 +55,9 @@ pub enum Error {
 /// # Errors
 /// [`Error`], before the socket exists or when it can no longer be served.
 pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-    if args.insecure_skip_tls_verify {
-        warn!("--insecure-skip-tls-verify: whoever is on the way to Phase can read tokens");
-    }
-    let hosts = AllowedHosts::new(args.phase_host, &args.allowed_host)?;
+    let hosts = args.phase.hosts()?;
     let metrics = Metrics::default();
-    let client = Client::new(ClientConfig {
-        ca_file: args.ca_file,
-        insecure_skip_tls_verify: args.insecure_skip_tls_verify,
-        figures: Arc::clone(&metrics.backend),
-        ..ClientConfig::default()
-    })?;
+    let client = args.phase.client(Arc::clone(&metrics.backend))?;
     let mut beside = JoinSet::new();
     let mut pod_events = None;
     if args.pod_events {
@@ -74,7 +66,7 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         beside.spawn(work);
         pod_events = Some(events);
     }
-    let http = Http::bind(args.http_listen).await?;
+    let http = Http::bind(args.http.http_listen).await?;
     let store = match &args.state_dir {
         Some(directory) => {
             let limits = disk::Limits::default();
@@ -85,7 +77,7 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
     let settings = Settings {
         poll_interval: args.test_only_poll_interval.unwrap_or(args.poll_interval),
         max_stale: args.max_stale,
-        request_budget: args.request_budget,
+        request_budget: args.phase.request_budget,
         flight: args.mount_deadline,
         ..Settings::default()
     };
@@ -111,10 +103,16 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
     let bound = provider::bind(config, handler).await?;
     let live = Live::new(bound.path());
     if let Some(http) = http {
-        let memory = Arc::clone(&whole);
+        let (memory, live, ready) = (Arc::clone(&whole), live.clone(), bound.readiness());
         beside.spawn(http.serve(Pages {
-            live: live.clone(),
-            ready: bound.readiness(),
+            live: Box::new(move || {
+                let live = live.clone();
+                async move { live.check().await.map_err(|dead| dead.to_string()) }.boxed()
+            }),
+            ready: Box::new(move || match ready.is_ready() {
+                true => Ok(()),
+                false => Err("stopping: no new mounts are taken".to_owned()),
+            }),
             metrics: Box::new(move || metrics.text(&memory.figures())),
         }));
     }

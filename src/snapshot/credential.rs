@@ -237,10 +237,9 @@ const DISK_PURPOSE: &str = "phase-csi-provider state directory v1";
 pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(10);
 
 impl State {
-    /// How old a view may be and still count for how things are: a poll may be a
-    /// half late, and its answer on its way.
+    /// How old a view may be and still count for how things are.
     pub(super) fn fresh(&self) -> Duration {
-        self.interval + self.interval / 2 + self.interval.min(Duration::from_secs(5))
+        Settings::fresh(self.interval)
     }
 
     /// How long it is polled though nobody uses it.

@@ -104,6 +104,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How old an answer may be and still count for how things are, where Phase is asked
+    /// so often: a poll may be a half late, and its answer on its way.
+    #[must_use]
+    pub fn fresh(interval: Duration) -> Duration {
+        interval + interval / 2 + interval.min(Duration::from_secs(5))
+    }
+
     /// How long a credential that nobody uses is polled, which is asked for change so
     /// often: some republish periods, which are 60 to 90 s, or some intervals.
     fn polled(interval: Duration) -> Duration {

@@ -16,6 +16,8 @@ use phase_csi_provider::phase::allowed::AllowedHosts;
 use phase_csi_provider::phase::host::Host;
 use phase_csi_provider::render::format::Format;
 use phase_csi_provider::render::template::FILTERS;
+use phase_csi_provider::snapshot::Figures;
+use phase_csi_provider::telemetry::metrics::ControllerMetrics;
 use serde_json::Value;
 
 use crate::objects::mistakes::OBJECTS;
@@ -111,8 +113,22 @@ fn flags(command: &str) -> BTreeSet<String> {
 async fn the_metrics_that_are_documented_are_those_that_are_served() {
     let daemon = Daemon::start(&[]).await;
     let (_, _, text) = daemon.page("/metrics").await;
+    let mut served = documented(&text);
+    let outcomes = Cause::ALL.iter().map(|cause| cause.label().to_owned());
+    served.extend(outcomes.chain(["ok".to_owned(), "outcome".to_owned()]));
+    let daemons = first_column_of("docs/telemetry.md", "Metrics");
+    assert_eq!(daemons, served);
+    let text = ControllerMetrics::default().text(&Figures::default());
+    let mut served = documented(&text);
+    served.retain(|name| !daemons.contains(name));
+    let listed = first_column_of("docs/telemetry.md", "Metrics of the controller");
+    assert_eq!(listed, served);
+}
+
+/// The names of all families of a text, each with its kind and labels on the page.
+fn documented(text: &str) -> BTreeSet<String> {
     let page = file("docs/telemetry.md");
-    let known = known(&text);
+    let known = known(text);
     let mut served = BTreeSet::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = line.split_once(' ').unwrap();
@@ -125,10 +141,7 @@ async fn the_metrics_that_are_documented_are_those_that_are_served() {
         let row = format!("| `{name}` | {kind} |{labels} |");
         assert!(page.contains(&row), "{row}");
     }
-    let listed = first_column_of("docs/telemetry.md", "Metrics");
-    let outcomes = Cause::ALL.iter().map(|cause| cause.label().to_owned());
-    served.extend(outcomes.chain(["ok".to_owned(), "outcome".to_owned()]));
-    assert_eq!(listed, served);
+    served
 }
 
 #[test]

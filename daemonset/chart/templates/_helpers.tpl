@@ -58,7 +58,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "phase.controllerRules" -}}
 # What is to be done. patch: the finalizer that Phase's operator has left, and nothing else.
 - {apiGroups: [secrets.phase.dev], resources: [phasesecrets], verbs: [list, watch, patch]}
-# Classes with mirror.
+# Classes with mirror, and those that annotated workloads mount.
 - {apiGroups: [secrets-store.csi.x-k8s.io], resources: [secretproviderclasses], verbs: [get, list, watch]}
 # How it went: status alone, never a resource's fields.
 - {apiGroups: [secrets.phase.dev], resources: [phasesecrets/status], verbs: [patch]}
@@ -66,10 +66,48 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 # create, patch: server-side apply. delete: onTypeChange: Recreate, and what a class does not name any more.
 # Names cannot be listed, since they stand in the resources.
 - {apiGroups: [""], resources: [secrets], verbs: [get, list, watch, create, patch, delete]}
-# Restarts: which annotated workloads use a changed Secret, and an annotation in their pod templates.
-- {apiGroups: [apps], resources: [deployments, statefulsets, daemonsets], verbs: [list, patch]}
+# Restarts: which annotated workloads use a changed Secret or mount a changed class, and an annotation
+# in their pod templates. Watched is their metadata alone.
+- {apiGroups: [apps], resources: [deployments, statefulsets, daemonsets], verbs: [get, list, watch, patch]}
 # What cannot be restarted, and is said.
 - {apiGroups: [batch], resources: [jobs, cronjobs], verbs: [list]}
 # Events on the resources; patch: the same event again counts.
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
+{{- end }}
+
+{{- /* Of (root, address): the flag, and port and probes of the container that has it. */ -}}
+{{- define "phase.httpListen" -}}
+{{- $http := (index . 0).Values.http -}}
+{{ ternary (printf "--http-listen=%s:%d" (index . 1) (int64 $http.port)) "--http-listen=off" $http.enabled }}
+{{- end }}
+
+{{- define "phase.health" -}}
+{{- $values := (index . 0).Values -}}
+{{- $address := index . 1 -}}
+ports:
+  - {name: http, containerPort: {{ $values.http.port }}}
+{{- range $probe, $path := dict "startupProbe" "/live" "livenessProbe" "/live" "readinessProbe" "/ready" }}
+{{ $probe }}:
+  httpGet:
+    path: {{ $path }}
+    port: http
+    {{- if hasPrefix "127." $address }}
+    host: {{ $address }}
+    {{- end }}
+  {{- toYaml (index $values $probe) | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* In: whoever may reach the port of health and metrics. */ -}}
+{{- define "phase.ingress" -}}
+ingress:
+  - ports: [{port: {{ .Values.http.port }}, protocol: TCP}]
+    {{- with .Values.networkPolicy.from }}
+    from: {{- toYaml . | nindent 6 }}
+    {{- end }}
+{{- end }}
+
+{{- /* The controller has the pod's network, whatever the DaemonSet has: there kubelet reaches no loopback. */ -}}
+{{- define "phase.controllerAddress" -}}
+{{ ternary "0.0.0.0" .Values.http.address (hasPrefix "127." .Values.http.address) }}
 {{- end }}

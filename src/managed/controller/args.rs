@@ -1,12 +1,12 @@
 //! The flags of `controller`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::duration;
-use crate::phase::host::{DEFAULT_HOST, Host};
+use crate::phase::args::PhaseArgs;
+use crate::telemetry::http::HttpArgs;
 
 const EXAMPLE: &str = "\
 Each flag also by environment variable: PHASE_CSI_ and its name in capitals.
@@ -26,36 +26,17 @@ pub struct ControllerArgs {
     )]
     pub namespace: Vec<String>,
 
-    /// Console URL of resources that name none
-    #[arg(long, env = "PHASE_CSI_PHASE_HOST", hide_env = true, value_name = "URL", default_value = DEFAULT_HOST)]
-    pub phase_host: Host,
+    /// Refuse resources that name a Secret of another namespace
+    #[arg(long, env = "PHASE_CSI_NO_CROSS_NAMESPACE_REFS", hide_env = true)]
+    pub no_cross_namespace_refs: bool,
 
-    /// Further console URL for resources, repeatable; http:// if written out; * for any https://
-    #[arg(
-        long,
-        env = "PHASE_CSI_ALLOWED_HOST",
-        hide_env = true,
-        value_name = "URL",
-        value_delimiter = ','
-    )]
-    pub allowed_host: Vec<String>,
+    /// Health and metrics.
+    #[command(flatten)]
+    pub http: HttpArgs,
 
-    /// Further CA certificates, PEM; read again when the file changes
-    #[arg(long, env = "PHASE_CSI_CA_FILE", hide_env = true, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-
-    /// Do not verify Phase's TLS certificate
-    #[arg(long, env = "PHASE_CSI_INSECURE_SKIP_TLS_VERIFY", hide_env = true)]
-    pub insecure_skip_tls_verify: bool,
-
-    /// Requests a minute that may be spent, for each account and address
-    #[arg(
-        long,
-        env = "PHASE_CSI_REQUEST_BUDGET", hide_env = true, value_name = "NUMBER",
-        default_value_t = 60,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
-    )]
-    pub request_budget: u32,
+    /// Phase.
+    #[command(flatten)]
+    pub phase: PhaseArgs,
 
     /// How often Phase is asked for classes; that of the DaemonSet
     #[arg(

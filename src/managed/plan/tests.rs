@@ -127,3 +127,28 @@ fn all_mistakes_are_told_at_once() {
     );
     assert!(text.starts_with("3 mistakes: spec.phaseHost"), "{text}");
 }
+
+#[test]
+fn what_is_elsewhere_is_found_where_that_is_not_wanted() {
+    let elsewhere = json!({"authentication": {"serviceToken": {"serviceTokenSecretReference": {"secretName": "phase", "secretNamespace": "other"}}}});
+    assert_eq!(planned(json!({})).unwrap().keeps_to("team"), Ok(()));
+    let own = planned(outputs(
+        json!([{"secretName": "out", "secretNamespace": "team"}]),
+    ));
+    assert_eq!(own.unwrap().keeps_to("team"), Ok(()));
+    let told = |changes| {
+        let kept = planned(changes).unwrap().keeps_to("team");
+        kept.expect_err("elsewhere").to_string()
+    };
+    assert_eq!(
+        told(elsewhere),
+        "spec.authentication.serviceToken.serviceTokenSecretReference.secretNamespace names \"other\", and this controller keeps a resource to its own namespace (--no-cross-namespace-refs): leave it out"
+    );
+    let said = told(outputs(
+        json!([{"secretName": "a"}, {"secretName": "b", "secretNamespace": "other"}]),
+    ));
+    assert!(
+        said.starts_with("spec.managedSecretReferences[1].secretNamespace names \"other\""),
+        "{said}"
+    );
+}

@@ -1,8 +1,24 @@
-//! Where health and metrics are served: the value of `--http-listen`.
+//! Where health and metrics are served: the flag `--http-listen`.
 
 use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
+
+use clap::Args;
+
+/// Where health and metrics are served.
+#[derive(Args, Clone, Debug)]
+pub struct HttpArgs {
+    /// Address of /live, /ready and /metrics, or off
+    #[arg(
+        long,
+        env = "PHASE_CSI_HTTP_LISTEN",
+        hide_env = true,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8086"
+    )]
+    pub http_listen: HttpListen,
+}
 
 /// An address with a port, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

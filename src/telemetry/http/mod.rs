@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -24,11 +25,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-pub use listen::{HttpListen, ListenError};
+pub use listen::{HttpArgs, HttpListen, ListenError};
 
-use super::live::Live;
-use super::metrics::Metrics;
-use crate::provider::Readiness;
+use super::metrics::CONTENT_TYPE;
 
 /// An address that is listened on, or none where that is off.
 #[must_use = "nobody answers until this is served"]
@@ -39,13 +38,16 @@ pub struct Http {
 
 /// What is answered.
 pub struct Pages {
-    /// Whether the process answers on its own socket.
-    pub live: Live,
-    /// Whether mounts are taken.
-    pub ready: Readiness,
+    /// Whether the process does its work, or why not.
+    pub live: Box<dyn Fn() -> BoxFuture<'static, Health> + Send + Sync>,
+    /// Whether work may come, or why not.
+    pub ready: Box<dyn Fn() -> Health + Send + Sync>,
     /// The text of all figures.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
 }
+
+/// All is well, or one line that says what is not.
+pub type Health = Result<(), String>;
 
 type Page = Response<Full<Bytes>>;
 
@@ -114,21 +116,21 @@ impl Pages {
             return page;
         }
         match path {
-            "/live" => match self.live.check().await {
-                Ok(()) => line(StatusCode::OK, "ok"),
-                Err(dead) => line(StatusCode::SERVICE_UNAVAILABLE, &dead.to_string()),
-            },
-            "/ready" if self.ready.is_ready() => line(StatusCode::OK, "ok"),
-            "/ready" => line(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "stopping: no new mounts are taken",
-            ),
-            "/metrics" => page(StatusCode::OK, Metrics::CONTENT_TYPE, (self.metrics)()),
+            "/live" => of_health((self.live)().await),
+            "/ready" => of_health((self.ready)()),
+            "/metrics" => page(StatusCode::OK, CONTENT_TYPE, (self.metrics)()),
             _ => line(
                 StatusCode::NOT_FOUND,
                 "there is /live, /ready and /metrics here",
             ),
         }
+    }
+}
+
+fn of_health(health: Health) -> Page {
+    match health {
+        Ok(()) => line(StatusCode::OK, "ok"),
+        Err(why) => line(StatusCode::SERVICE_UNAVAILABLE, &why),
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod backend;
 mod histogram;
+mod managed;
 mod mounts;
 mod outcome;
 mod pod_events;
@@ -16,6 +17,7 @@ mod text;
 use std::sync::Arc;
 
 pub use backend::BackendFigures;
+pub use managed::{ManagedFigures, RunningSync, Write};
 pub use mounts::{MountFigures, RunningMount};
 pub use outcome::Outcome;
 pub use pod_events::{Fate, PodEventFigures};
@@ -23,7 +25,7 @@ pub use pod_events::{Fate, PodEventFigures};
 use self::text::{Kind, Text};
 use crate::snapshot::{Figures, Source};
 
-/// What the rooms count, for the endpoint that shows it.
+/// What the daemon of a node counts, for the endpoint that shows it.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// Mounts.
@@ -34,26 +36,52 @@ pub struct Metrics {
     pub pod_events: Arc<PodEventFigures>,
 }
 
-impl Metrics {
-    /// The type of the text.
-    pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// What the controller counts.
+#[derive(Clone, Debug, Default)]
+pub struct ControllerMetrics {
+    /// Resources and their Secrets.
+    pub managed: Arc<ManagedFigures>,
+    /// Requests to Phase.
+    pub backend: Arc<BackendFigures>,
+}
 
+/// The type of the text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+impl Metrics {
     /// All figures as they are now; those of the memory are handed in.
     #[must_use]
     pub fn text(&self, memory: &Figures) -> String {
-        let mut text = Text::default();
-        text.family(
-            "phase_csi_build_info",
-            Kind::Gauge,
-            "The version of the provider.",
-        );
-        text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        let mut text = begun();
         self.mounts.write(&mut text);
         self.backend.write(&mut text);
         self.pod_events.write(&mut text);
         of_memory(memory, &mut text);
         text.into_string()
     }
+}
+
+impl ControllerMetrics {
+    /// All figures as they are now; those of the memory are handed in.
+    #[must_use]
+    pub fn text(&self, memory: &Figures) -> String {
+        let mut text = begun();
+        self.managed.write(&mut text);
+        self.backend.write(&mut text);
+        of_memory(memory, &mut text);
+        text.into_string()
+    }
+}
+
+fn begun() -> Text {
+    let mut text = Text::default();
+    text.family(
+        "phase_csi_build_info",
+        Kind::Gauge,
+        "The version of the provider.",
+    );
+    text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    text
 }
 
 fn of_memory(figures: &Figures, text: &mut Text) {
@@ -76,7 +104,7 @@ fn of_memory(figures: &Figures, text: &mut Text) {
     };
     gauge(
         "phase_csi_snapshot_entries",
-        "Classes that are remembered, each with a credential.",
+        "Classes, or resources of the controller, that are remembered, each with a credential.",
         count(figures.entries),
     );
     gauge(

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
 
@@ -14,7 +14,7 @@ use phase_emulator::seed::Secret;
 use serde_json::{Value, json};
 
 use crate::programs::shell;
-use crate::{Namespace, Phase, Process, Programs, Way, eventually};
+use crate::{Namespace, OwnApi, Phase, Process, Programs, Way, eventually};
 
 /// The Secret with the token that every resource of [`Controller::resource`] names.
 const TOKEN: &str = "phase-service-token";
@@ -31,8 +31,6 @@ pub struct Controller {
     pub way: Option<Way>,
     /// Further ones.
     pub further: Vec<String>,
-    /// As whom it runs: a kubeconfig in its folder; without it, as an administrator.
-    pub account: Option<String>,
     programs: Programs,
     flags: &'static [&'static str],
 }
@@ -71,6 +69,26 @@ impl Controller {
             controller.add_replica();
         }
         controller
+    }
+
+    /// The same at another API server.
+    pub async fn start_at(api: &OwnApi, name: &str, secrets: Vec<Secret>, replicas: usize) -> Self {
+        let programs = api.programs();
+        define_at(&programs);
+        let mut controller = Self::prepare(programs, name, secrets).await;
+        for _ in 0..replicas {
+            controller.add_replica();
+        }
+        controller
+    }
+
+    /// The same one seen through another client: its API server has started again.
+    #[must_use]
+    pub fn through(self, client: &kube::Client) -> Self {
+        Self {
+            namespace: self.namespace.through(client),
+            ..self
+        }
     }
 
     /// One whose way to the API server can be disturbed. It asks Phase every two seconds.
@@ -123,7 +141,6 @@ impl Controller {
             namespace,
             way: None,
             further: Vec::new(),
-            account: None,
             programs,
             flags: EAGER,
         };
@@ -185,34 +202,51 @@ impl Controller {
 
     fn started(&self, replica: usize) -> Process {
         let namespace = self.namespace.name.as_str();
-        let url = self.phase.url();
-        let mut arguments = vec![
-            "controller",
+        let mut flags = vec![
             "--namespace",
             namespace,
             "--leader-election-namespace",
             namespace,
+        ];
+        flags.extend(self.flags);
+        for further in &self.further {
+            flags.extend(["--namespace", further]);
+        }
+        let way = self.way.as_ref().filter(|_| replica == 0);
+        let kubeconfig = way.map_or(kubeconfig, |way| way.kubeconfig.clone());
+        self.run_plainly(&format!("replica-{replica}"), &kubeconfig, &flags)
+    }
+
+    /// Starts the program beside the replicas, under a name, with further flags.
+    pub fn run(&self, name: &str, kubeconfig: &Path, flags: &[&str]) -> Process {
+        self.run_plainly(name, kubeconfig, &[EAGER, flags].concat())
+    }
+
+    fn run_plainly(&self, name: &str, kubeconfig: &Path, flags: &[&str]) -> Process {
+        let url = self.phase.url();
+        let common = [
+            "controller",
+            "--http-listen",
+            "127.0.0.1:0",
             "--phase-host",
             &url,
         ];
-        arguments.extend(self.flags);
-        for further in &self.further {
-            arguments.extend(["--namespace", further]);
-        }
-        let account = self.account.as_ref();
-        let kubeconfig = match account {
-            Some(account) => self.folder().join(account),
-            None => self.programs.kubeconfig.clone(),
-        };
-        let name = format!("replica-{replica}");
-        let way = self.way.as_ref().filter(|_| replica == 0);
-        let kubeconfig = way.map_or(kubeconfig, |way| way.kubeconfig.clone());
+        self.run_with(name, kubeconfig, &[&common, flags].concat())
+    }
+
+    /// Starts the program with these arguments alone.
+    pub fn run_with(&self, name: &str, kubeconfig: &Path, arguments: &[&str]) -> Process {
         let variables = [
-            ("KUBECONFIG", kubeconfig.as_os_str()),
-            ("HOSTNAME", OsStr::new(&name)),
+            ("KUBECONFIG", self.programs.kubeconfig.as_os_str()),
+            ("HOSTNAME", OsStr::new(name)),
         ];
         let log = self.folder().join(format!("{name}.log"));
         Process::start(&self.programs.provider, arguments, &variables, &log)
+    }
+
+    /// The administrator's way to the API server.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.programs.kubeconfig
     }
 
     /// Creates or changes a resource of app `shop` that writes these Secrets.
@@ -306,38 +340,41 @@ impl Controller {
     }
 }
 
-/// Defines the resource, once, as an administrator does.
+/// Defines the resource at the suite's own API server, once.
 fn define(programs: &Programs) {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let printed = Command::new(&programs.provider)
-            .arg("crd")
-            .output()
-            .unwrap();
-        assert!(printed.status.success());
-        let mut apply = kubectl(programs);
-        apply
-            .args(["apply", "--server-side", "-f", "-"])
-            .stdin(Stdio::piped());
-        let mut apply = apply.spawn().unwrap();
-        let mut stdin = apply.stdin.take().unwrap();
-        stdin.write_all(&printed.stdout).unwrap();
-        drop(stdin);
-        assert!(apply.wait().unwrap().success());
-        let mut wait = kubectl(programs);
-        wait.args([
-            "wait",
-            "--for=condition=Established",
-            "crd/phasesecrets.secrets.phase.dev",
-            "--timeout=60s",
-        ]);
-        assert!(wait.status().unwrap().success());
-    });
+    ONCE.call_once(|| define_at(programs));
+}
+
+/// Defines the resource, as an administrator does.
+fn define_at(programs: &Programs) {
+    let printed = Command::new(&programs.provider)
+        .arg("crd")
+        .output()
+        .unwrap();
+    assert!(printed.status.success());
+    let mut apply = kubectl(programs);
+    apply
+        .args(["apply", "--server-side", "-f", "-"])
+        .stdin(Stdio::piped());
+    let mut apply = apply.spawn().unwrap();
+    let mut stdin = apply.stdin.take().unwrap();
+    stdin.write_all(&printed.stdout).unwrap();
+    drop(stdin);
+    assert!(apply.wait().unwrap().success());
+    let mut wait = kubectl(programs);
+    wait.args([
+        "wait",
+        "--for=condition=Established",
+        "crd/phasesecrets.secrets.phase.dev",
+        "--timeout=60s",
+    ]);
+    assert!(wait.status().unwrap().success());
 }
 
 fn kubectl(programs: &Programs) -> Command {
     let bin = std::env::var_os("BIN").expect("set by tests/cluster/run");
-    let mut command = Command::new(std::path::Path::new(&bin).join("kubectl"));
+    let mut command = Command::new(Path::new(&bin).join("kubectl"));
     command
         .env("KUBECONFIG", &programs.kubeconfig)
         .env("HOME", &programs.folder);

@@ -1,5 +1,5 @@
-//! A kube-apiserver of a test's own, which may encrypt what it writes to etcd, and what
-//! etcd then holds.
+//! A kube-apiserver of a test's own, for flags that no other test may have, such as
+//! encryption of what it writes to etcd; and what etcd then holds.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
@@ -22,6 +22,7 @@ const USUAL_PORT: u16 = 6443;
 pub struct OwnApi {
     name: &'static str,
     port: u16,
+    flags: Vec<String>,
     folder: PathBuf,
     server: Option<Process>,
 }
@@ -39,9 +40,17 @@ impl OwnApi {
         Self {
             name,
             port,
+            flags: Vec::new(),
             folder,
             server: None,
         }
+    }
+
+    /// With a further flag.
+    #[must_use]
+    pub fn with(mut self, flag: String) -> Self {
+        self.flags.push(flag);
+        self
     }
 
     /// A file or socket of this test.
@@ -101,7 +110,9 @@ impl OwnApi {
             ("service-cluster-ip-range", "10.96.0.0/16".to_owned()),
         ]
         .map(|(name, value)| format!("--{name}={value}"))
-        .into()
+        .into_iter()
+        .chain(self.flags.iter().cloned())
+        .collect()
     }
 
     /// A client, as its administrator.

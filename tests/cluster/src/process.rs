@@ -78,6 +78,15 @@ impl Process {
         (of("VmRSS:"), of("VmHWM:"))
     }
 
+    /// Where it serves health and metrics; none before it does.
+    pub fn http(&self) -> Option<String> {
+        let output = self.output();
+        let mut lines = output.lines().rev();
+        let line = lines.find(|line| line.contains("serving health and metrics"))?;
+        let (_, rest) = line.split_once("\"address\":\"")?;
+        Some(rest.split('"').next()?.to_owned())
+    }
+
     /// What it has written so far.
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()

@@ -1,6 +1,6 @@
-//! Encryption at rest by what `encryption-config` prints: with each provider a
-//! managed Secret is ciphertext in etcd and plain through the API, also while the key
-//! is rotated by the documented steps.
+//! Encryption at rest by what `encryption-config` prints: with each provider a managed
+//! Secret that our controller wrote, and the token's beside it, is ciphertext in etcd
+//! and plain through the API, also while the key is rotated by the documented steps.
 //!
 //! No driver has a part in it, so it runs behind one of the two; and one API server
 //! after the other, so it is one test.
@@ -10,8 +10,9 @@ mod edits;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
-use phase_csi_cluster::{KmsPlugin, Line, Namespace, OwnApi, Programs, encryption_config};
+use kube::api::DeleteParams;
+use phase_csi_cluster::{Controller, KmsPlugin, Line, Namespace, OwnApi, Programs};
+use phase_csi_cluster::{encryption_config, eventually, secret};
 use serde_json::json;
 
 use edits::{
@@ -21,13 +22,16 @@ use edits::{
 const CANARY: &str = "canary-at-rest-4f1d";
 const NAMES: [&str; 3] = ["database", "payments", "smtp"];
 
-/// An API server that encrypts, and the namespace of the managed Secrets.
+/// The Secret with the token, which lies in etcd as well.
+const TOKEN: &str = "phase-service-token";
+
+/// An API server that encrypts, and the controller of the managed Secrets.
 struct Scene {
     api: OwnApi,
-    namespace: Option<Namespace>,
+    controller: Option<Controller>,
 }
 
-/// About a minute of API servers that start.
+/// A minute or two of API servers that start.
 #[tokio::test]
 async fn with_each_provider_secrets_are_ciphertext_in_etcd_and_stay_readable_through_rotations() {
     if Programs::from_environment().line != Line::From16 {
@@ -43,34 +47,56 @@ impl Scene {
     fn new(name: &'static str) -> Self {
         Self {
             api: OwnApi::prepare(name, 6444),
-            namespace: None,
+            controller: None,
         }
     }
 
-    /// Starts the API server with a configuration, and the namespace once.
+    /// Starts the API server with a configuration, and the controller once: it goes on
+    /// through all restarts of the API server.
     async fn restart(&mut self, configuration: Option<&str>) {
         self.api.restart(configuration).await;
-        let client = self.api.client().await;
-        self.namespace = Some(match self.namespace.take() {
-            Some(known) => known.through(&client),
-            None => Namespace::create(&client, "managed").await,
+        self.controller = Some(match self.controller.take() {
+            Some(controller) => controller.through(&self.api.client().await),
+            None => {
+                let secrets = vec![secret("/", "PASSWORD", CANARY)];
+                Controller::start_at(&self.api, "managed", secrets, 1).await
+            }
         });
     }
 
-    fn namespace(&self) -> &Namespace {
-        self.namespace.as_ref().expect("it was started")
+    fn controller(&mut self) -> &mut Controller {
+        self.controller.as_mut().expect("it was started")
     }
 
-    async fn write_all(&self) {
+    fn namespace(&self) -> &Namespace {
+        &self.controller.as_ref().expect("it was started").namespace
+    }
+
+    /// Has the controller write all Secrets: those that are there are deleted, so that
+    /// it makes them anew.
+    async fn write_all(&mut self) {
+        let secrets = self.namespace().api::<Secret>();
         for name in NAMES {
-            write(self.namespace(), name).await;
+            self.controller()
+                .resource(name, json!([{"secretName": name}]))
+                .await;
+            self.controller().shows(name, "PASSWORD", CANARY).await;
+            let uid = |secret: Option<Secret>| secret.and_then(|of| of.metadata.uid);
+            let before = uid(self.namespace().secret(name).await);
+            let gone = DeleteParams::default();
+            secrets.delete(name, &gone).await.unwrap();
+            eventually("a Secret made anew", async || {
+                let now = uid(self.namespace().secret(name).await);
+                (now.is_some() && now != before).then_some(())
+            })
+            .await;
         }
     }
 
     /// Every Secret in etcd begins with `prefix`, and none shows what it holds.
     async fn all_stored_as(&self, prefix: &str) {
         let stored = self.api.stored_secrets().await;
-        assert_eq!(stored.len(), NAMES.len(), "{:?}", stored.keys());
+        assert_eq!(stored.len(), NAMES.len() + 1, "{:?}", stored.keys());
         for (key, bytes) in stored {
             let begin = bytes.escape_ascii().take(60).map(char::from);
             let begin: String = begin.collect();
@@ -122,22 +148,6 @@ impl Scene {
 /// Who writes managed Secrets.
 const MANAGER: &str = "phase-csi-provider";
 
-/// Writes a managed Secret as the controller is to do it, by server-side apply.
-async fn write(namespace: &Namespace, name: &str) {
-    let secret = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name},
-        "stringData": {"PASSWORD": CANARY},
-    });
-    let apply = PatchParams::apply(MANAGER).force();
-    let secrets = namespace.api::<Secret>();
-    secrets
-        .patch(name, &apply, &Patch::Apply(secret))
-        .await
-        .unwrap();
-}
-
 /// As it is, or as JSON has it.
 fn shows_canary(bytes: &[u8]) -> bool {
     let in_base64 = serde_json::to_string(&k8s_openapi::ByteString(CANARY.into())).unwrap();
@@ -186,9 +196,10 @@ async fn from_plain_text_to_secretbox() {
     scene.restart(None).await;
     scene.write_all().await;
     let stored = scene.api.stored_secrets().await;
-    assert_eq!(stored.len(), NAMES.len());
+    assert_eq!(stored.len(), NAMES.len() + 1);
     for (key, bytes) in &stored {
-        assert!(bytes.starts_with(b"k8s\0") && shows_canary(bytes), "{key}");
+        let shows = shows_canary(bytes) || key.ends_with(TOKEN);
+        assert!(bytes.starts_with(b"k8s\0") && shows, "{key}");
     }
 
     let first = encryption_config(&[]).await;
@@ -202,11 +213,15 @@ async fn from_plain_text_to_secretbox() {
     scene.rewrite_by_the_command_of(&first).await;
     scene.all_stored_as("k8s:enc:secretbox:v1:key-1:").await;
 
+    // Whatever is written meanwhile is plain text, and the controller looks at each
+    // Secret that somebody has written.
+    scene.controller().replicas[0].kill().await;
     scene.restart(Some(&with_identity_first(&first))).await;
     scene.all_readable().await;
 
     let first = without_identity(&first);
     scene.restart(Some(&first)).await;
+    scene.controller().restart(0).await;
     scene.all_readable().await;
     // A rotation on it: there is no plain text to go back to.
     let second = rotated(&scene, &first, &[]).await;

@@ -3,6 +3,7 @@
 mod faults;
 mod fields;
 mod flow;
+mod follow;
 mod mirror;
 mod moving;
 mod numbers;
@@ -10,7 +11,9 @@ mod operation;
 mod operator;
 mod reasons;
 mod redeploy;
+mod rights;
 mod stored;
+mod telemetry;
 mod types;
 mod writes;
 

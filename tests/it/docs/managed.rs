@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use phase_csi_provider::class::KNOWN_MIRROR_FIELDS;
 use phase_csi_provider::managed::plan::Plan;
 use phase_csi_provider::managed::resource::PhaseSecret;
+use phase_csi_provider::managed::status::Reason;
 use phase_csi_provider::phase::allowed::AllowedHosts;
 use phase_csi_provider::phase::host::Host;
 use serde_json::{Value, json};
@@ -86,6 +87,9 @@ fn the_page_has_every_reason() {
     let reasons: BTreeSet<_> = arms.collect();
     assert!(reasons.len() > 15, "{reasons:?}");
     assert_eq!(first_column_of(PAGE, "Reasons"), reasons);
+    // Those that have a figure of their own, too.
+    let counted = Reason::ALL.map(|reason| reason.as_str().to_owned());
+    assert_eq!(BTreeSet::from(counted), reasons);
 }
 
 /// Whether a value has no field but those of its schema.

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use phase_csi_provider::cause::Cause;
+use phase_csi_provider::snapshot::Figures;
+use phase_csi_provider::telemetry::metrics::ControllerMetrics;
 use phase_emulator::Garbage;
 
 use super::*;
@@ -238,21 +240,25 @@ async fn prometheus_has_nothing_to_say_against_the_text() {
         (code, kind.as_str()),
         (200, "text/plain; version=0.0.4; charset=utf-8")
     );
-    let promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let Ok(mut promtool) = promtool else {
-        eprintln!("NOT CHECKED: no promtool here (Debian's package prometheus)");
-        return;
-    };
-    let mut stdin = promtool.stdin.take().unwrap();
-    stdin.write_all(text.as_bytes()).unwrap();
-    drop(stdin);
-    let said = promtool.wait_with_output().unwrap();
-    let words = [said.stdout, said.stderr].concat();
-    let words = String::from_utf8(words).unwrap();
-    assert!(said.status.success() && words.is_empty(), "{words}");
+    // The controller's are written by the same hand.
+    let controllers = ControllerMetrics::default().text(&Figures::default());
+    for text in [text, controllers] {
+        let promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut promtool) = promtool else {
+            eprintln!("NOT CHECKED: no promtool here (Debian's package prometheus)");
+            return;
+        };
+        let mut stdin = promtool.stdin.take().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+        drop(stdin);
+        let said = promtool.wait_with_output().unwrap();
+        let words = [said.stdout, said.stderr].concat();
+        let words = String::from_utf8(words).unwrap();
+        assert!(said.status.success() && words.is_empty(), "{words}");
+    }
 }

@@ -127,7 +127,7 @@ async fn an_event_is_told_once_for_each_change_of_state() {
 }
 
 /// How often each reason was told. Equal events are one object that counts.
-async fn event_counts(controller: &Controller) -> BTreeMap<String, i32> {
+pub(super) async fn event_counts(controller: &Controller) -> BTreeMap<String, i32> {
     let events = controller.namespace.api::<Event>();
     let events = events.list(&Default::default()).await.unwrap();
     let pair = |event: Event| {

@@ -1,10 +1,7 @@
 //! Reasons of `Synced` that no other test meets. `ApiUnavailable` needs an API server
 //! that fails; `Internal` is a defect, which nobody can order.
 
-use std::os::unix::fs::symlink;
-use std::path::Path;
-
-use phase_csi_cluster::{Controller, eventually, secret, undecryptable};
+use phase_csi_cluster::{Controller, secret, undecryptable};
 use serde_json::json;
 
 use super::named;
@@ -96,76 +93,5 @@ async fn what_does_not_open_or_fit_and_what_is_no_token_is_told_with_the_next_st
     assert_eq!(
         message,
         "Secret managed-unfit/no-key has no key token: put the service token there"
-    );
-}
-
-#[tokio::test]
-async fn with_the_charts_roles_alone_all_work_is_done_and_none_elsewhere() {
-    let mut controller =
-        Controller::defined("managed-roles", vec![secret("/", "KEY", "canary-1")]).await;
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemonset");
-    symlink(chart, controller.folder().join("daemonset")).unwrap();
-    let roles = "helm template phase-csi-provider daemonset/chart -n managed-roles --kube-version 1.35.0 \
-        --set 'controller.enabled=true,controller.namespaces={managed-roles}' \
-        --show-only templates/controller-rbac.yaml | kubectl apply -f -";
-    controller.kubectl(roles).await.unwrap();
-    controller.account = Some(controller.account("phase-csi-provider-controller").await);
-    let elsewhere = controller.namespace.another("managed-elsewhere").await;
-    elsewhere
-        .token("phase-service-token", &controller.phase.token())
-        .await;
-    let uses = json!({"containers": [{"name": "app", "image": "none", "envFrom": [{"secretRef": {"name": "shop"}}]}]});
-    let wish = json!({"secrets.phase.dev/redeploy": "true"});
-    let labels = json!({"app": "shop"});
-    let mut once = uses.clone();
-    once["restartPolicy"] = json!("Never");
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "shop", "annotations": wish},
-            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": uses}}},
-        {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once", "annotations": wish}, "spec": {"template": {"spec": once}}},
-    ]});
-    std::fs::write(controller.folder().join("list.json"), list.to_string()).unwrap();
-    controller
-        .kubectl("kubectl create -f list.json")
-        .await
-        .unwrap();
-    controller.resource("shop", named("shop")).await;
-    let finalizer = r#"kubectl patch phasesecret shop --type merge -p '{"metadata":{"finalizers":["kopf.zalando.org/KopfFinalizerMarker"]}}'"#;
-    controller.kubectl(finalizer).await.unwrap();
-    controller.add_replica();
-    controller.synced("shop", "Synced").await;
-    controller.phase.set("/", "KEY", "canary-2");
-    controller.shows("shop", "KEY", "canary-2").await;
-    for reason in ["Synced", "Adopted", "Redeployed", "NotRestarted"] {
-        eventually(reason, async || {
-            (!controller.notes(reason).await.is_empty()).then_some(())
-        })
-        .await;
-    }
-    let recreated = json!([{"secretName": "shop", "secretType": "kubernetes.io/basic-auth", "onTypeChange": "Recreate",
-        "processors": {"KEY": {"asName": "username"}}}]);
-    controller.resource("shop", recreated).await;
-    controller.shows("shop", "username", "canary-2").await;
-    controller.synced("shop", "Synced").await;
-
-    let outside = json!([{"secretName": "shop", "secretNamespace": "managed-elsewhere"}]);
-    controller.resource("outside", outside).await;
-    let message = controller.synced("outside", "WriteForbidden").await;
-    assert_eq!(
-        message,
-        "the controller may not write Secret managed-elsewhere/shop: give its ServiceAccount a Role with create, patch and delete on secrets in that namespace"
-    );
-    let token = json!({"serviceToken": {"serviceTokenSecretReference": {"secretName": "phase-service-token", "secretNamespace": "managed-elsewhere"}}});
-    controller
-        .resource_with(
-            "outside",
-            named("outside"),
-            json!({"authentication": token}),
-        )
-        .await;
-    let message = controller.synced("outside", "TokenMissing").await;
-    assert_eq!(
-        message,
-        "the controller may not read Secret managed-elsewhere/phase-service-token: give its ServiceAccount a Role with get on it"
     );
 }

@@ -1,0 +1,337 @@
+//! A namespace, or the whole cluster: what is watched there, and who looks at it.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::{pending, ready};
+use futures_util::stream::{StreamExt, TryStreamExt, select, unfold};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::controller::{self, Action, Config, ReconcileRequest, applier, trigger_self};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, watcher};
+use kube::{Api, Resource};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use crate::managed::adopt::Released;
+use crate::managed::api;
+use crate::managed::apply::LABEL;
+use crate::managed::follow::{self, Following, wishing};
+use crate::managed::health::{Health, States, Unlisted};
+use crate::managed::mirror::SecretProviderClass;
+use crate::managed::news::{Readers, news};
+use crate::managed::owner::{Owner, Owners, owner};
+use crate::managed::reconcile::{Context, reconcile};
+use crate::managed::redeploy::Workload;
+use crate::managed::resource::PhaseSecret;
+use crate::managed::stored::stored;
+use crate::managed::take_back::bury;
+use crate::managed::tell::recorder;
+use crate::phase::allowed::AllowedHosts;
+use crate::phase::client::Client;
+use crate::snapshot::Snapshot;
+
+/// Changes of one resource within this time are one.
+const TOGETHER: Duration = Duration::from_millis(200);
+
+/// So many resources may wait that were changed elsewhere.
+const MOST_POKES: usize = 1_024;
+
+/// Keeps all places; when it is dropped, all of that ends.
+pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>) {
+    let (live, live_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
+    let (resources, resource_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
+    let (classes, class_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
+    let shared = Shared {
+        snapshot,
+        live: live.into(),
+        owners: Arc::new(Owners {
+            resources: resources.clone(),
+            classes: classes.clone(),
+        }),
+    };
+    let (resource_pokes, poked_resources) = pokes(places);
+    let (class_pokes, poked_classes) = pokes(places);
+    let mut running = JoinSet::new();
+    for (place, writer) in places.iter().zip(live_writers) {
+        let pokes = (Arc::clone(&resource_pokes), Arc::clone(&class_pokes));
+        running.spawn(place.clone().drift(writer, pokes.0, pokes.1));
+    }
+    for (number, place) in places.iter().enumerate() {
+        let (resources, secrets) = (resources[number].clone(), shared.live[number].clone());
+        running.spawn(listed(resources, secrets, place.health.waits()));
+    }
+    let resources = resources.into_iter().zip(resource_writers);
+    for ((place, store), poked) in places.iter().zip(resources).zip(poked_resources) {
+        running.spawn(place.clone().work(store, poked, shared.clone()));
+    }
+    let pace = Arc::default();
+    for (place, classes) in places.iter().zip(&classes) {
+        let following = Arc::new(Following {
+            client: place.client.clone(),
+            recorder: recorder(&place.client),
+            snapshot: Arc::clone(&shared.snapshot),
+            hosts: place.hosts.clone(),
+            classes: classes.clone(),
+            interval: place.interval.unwrap_or(place.poll_interval),
+            pace: Arc::clone(&pace),
+            figures: Arc::clone(&place.health.figures),
+        });
+        running.spawn(place.clone().follow::<Deployment>(Arc::clone(&following)));
+        running.spawn(place.clone().follow::<StatefulSet>(Arc::clone(&following)));
+        running.spawn(place.clone().follow::<DaemonSet>(following));
+    }
+    let classes = classes.into_iter().zip(class_writers);
+    for ((place, store), poked) in places.iter().zip(classes).zip(poked_classes) {
+        running.spawn(place.clone().work(store, poked, shared.clone()));
+    }
+    info!("managed Secrets are kept");
+    // None of them ends.
+    running.join_next().await;
+}
+
+fn stores<K>(places: &[Place]) -> impl Iterator<Item = (Store<K>, Writer<K>)>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    places.iter().map(|_| reflector::store())
+}
+
+/// By namespace: who is told that a Secret of one of its resources has changed.
+type Pokes<K> = Arc<HashMap<Option<String>, Sender<ObjectRef<K>>>>;
+
+fn pokes<K: Owner>(places: &[Place]) -> (Pokes<K>, Vec<Receiver<ObjectRef<K>>>) {
+    let (senders, receivers): (Vec<_>, Vec<_>) = places.iter().map(|_| channel(MOST_POKES)).unzip();
+    let names = places.iter().map(|place| place.namespace.clone());
+    (Arc::new(names.zip(senders).collect()), receivers)
+}
+
+/// What all places and kinds share: a resource of one may have a Secret in another.
+#[derive(Clone)]
+struct Shared {
+    snapshot: Arc<Snapshot<Arc<Client>>>,
+    live: Arc<[Store<PartialObjectMeta<Secret>>]>,
+    owners: Arc<Owners>,
+}
+
+/// A namespace, or the whole cluster.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) client: kube::Client,
+    pub(super) health: Arc<Health>,
+    pub(super) hosts: AllowedHosts,
+    pub(super) namespace: Option<String>,
+    pub(super) concurrency: u16,
+    /// Whether a resource may name Secrets of its own namespace alone.
+    pub(super) keeps_to_namespace: bool,
+    /// How often Phase is asked for classes.
+    pub(super) poll_interval: Duration,
+    /// In place of the resources' own, in tests.
+    pub(super) interval: Option<Duration>,
+}
+
+impl Place {
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    /// Watches what was written, and says which resources are concerned.
+    async fn drift(
+        self,
+        writer: Writer<PartialObjectMeta<Secret>>,
+        resources: Pokes<PhaseSecret>,
+        classes: Pokes<SecretProviderClass>,
+    ) {
+        let label = format!("{}={}", LABEL.0, LABEL.1);
+        // Only their metadata is asked for.
+        let secrets = self.api::<PartialObjectMeta<Secret>>();
+        let drifted = watcher(secrets, api::watching().labels(&label));
+        let drifted = drifted.default_backoff().reflect(writer).touched_objects();
+        let mut drifted = pin!(drifted);
+        while let Some(secret) = drifted.next().await {
+            match secret {
+                Ok(secret) => {
+                    self.poke(&resources, &secret).await;
+                    self.poke(&classes, &secret).await;
+                }
+                Err(error) => say(&self.health, &error),
+            }
+        }
+    }
+
+    async fn poke<K: Owner>(&self, pokes: &Pokes<K>, secret: &PartialObjectMeta<Secret>) {
+        let Some(of) = owner::<K>(secret) else {
+            return;
+        };
+        let key = self.namespace.as_ref().and_then(|_| of.namespace.clone());
+        if let Some(place) = pokes.get(&key) {
+            // Whoever does not listen any more has ended, and all with him.
+            drop(place.send(of).await);
+        }
+    }
+
+    /// Keeps the Secrets of one kind of resource.
+    async fn work<K: Owner>(
+        self,
+        (resources, writer): (Store<K>, Writer<K>),
+        poked: Receiver<ObjectRef<K>>,
+        shared: Shared,
+    ) {
+        let changed = stored::<K>(&self.client, self.namespace.as_deref());
+        let changed = changed.default_backoff().modify(K::thin);
+        let changed = changed.reflect(writer).touched_objects();
+        let readers = Arc::new(Readers::default());
+        let changes = news(
+            shared.snapshot.news(),
+            Arc::clone(&readers),
+            resources.clone(),
+        );
+        let health = Arc::clone(&self.health);
+        let context = Arc::new(Context {
+            recorder: recorder(&self.client),
+            client: self.client,
+            states: States::new(Arc::clone(&health.figures)),
+            snapshot: shared.snapshot,
+            readers,
+            hosts: self.hosts,
+            keeps_to_namespace: self.keeps_to_namespace,
+            poll_interval: self.poll_interval,
+            interval: self.interval,
+            resources: resources.clone(),
+            owners: shared.owners,
+            live: shared.live,
+            written: Mutex::default(),
+            failures: Mutex::default(),
+            told: Mutex::default(),
+            released: Released::default(),
+        });
+        let config = Config::default()
+            .debounce(TOGETHER)
+            .concurrency(self.concurrency);
+        let poked = unfold(poked, async |mut poked| {
+            let object = poked.recv().await?;
+            Some((object, poked))
+        });
+        let others = select(Box::pin(poked), changes).map(Ok);
+        let queue = select(
+            trigger_self(changed, ()),
+            others.map_ok(ReconcileRequest::from),
+        );
+        let never = |_, _: &std::convert::Infallible, _| Action::await_change();
+        let work = applier(
+            |object, context| Box::pin(reconcile(object, context)),
+            never,
+            Arc::clone(&context),
+            resources,
+            queue,
+            config,
+        );
+        let (left, gone) = channel(MOST_POKES);
+        let work = async {
+            let mut work = pin!(work);
+            let mut is_told = false;
+            while let Some(done) = work.next().await {
+                match done {
+                    // Whose resources are nowhere defined, has none.
+                    Err(controller::Error::QueueError(error))
+                        if K::TAKES_BACK && is_undefined(&error) =>
+                    {
+                        if !std::mem::replace(&mut is_told, true) {
+                            info!("no {} is defined here: none is looked at", K::KIND);
+                        }
+                    }
+                    Err(controller::Error::QueueError(error)) => say(&health, &error),
+                    Err(controller::Error::ObjectNotFound(object)) => {
+                        context.states.gone(&object);
+                        if K::TAKES_BACK {
+                            // If it is full, the next start looks at the rest.
+                            drop(left.try_send(*object));
+                        }
+                    }
+                    Err(error) => debug!(%error, "not looked at"),
+                    Ok(_) => {}
+                }
+            }
+        };
+        tokio::join!(work, bury(&context, gone));
+    }
+}
+
+impl Place {
+    /// Restarts workloads of one kind that mount a class which has changed.
+    async fn follow<W: Workload>(self, all: Arc<Following<Arc<Client>>>) {
+        let (workloads, writer) = reflector::store();
+        let watched = watcher(self.api::<PartialObjectMeta<W>>(), api::watching());
+        let wishing = watched.filter_map(|event| ready(event.map(wishing).transpose()));
+        let changed = wishing.default_backoff().reflect(writer).applied_objects();
+        let readers = Arc::new(Readers::default());
+        let changes = news(all.snapshot.news(), Arc::clone(&readers), workloads.clone());
+        let context = Arc::new(follow::Context {
+            all,
+            workloads: workloads.clone(),
+            readers,
+            known: Mutex::default(),
+        });
+        let changes = changes.map(Ok).map_ok(ReconcileRequest::from);
+        let config = Config::default()
+            .debounce(TOGETHER)
+            .concurrency(self.concurrency);
+        let never = |_, _: &std::convert::Infallible, _| Action::await_change();
+        let work = applier(
+            |object, context| Box::pin(follow::reconcile(object, context)),
+            never,
+            context,
+            workloads,
+            select(trigger_self(changed, ()), changes),
+            config,
+        );
+        let mut work = pin!(work);
+        while let Some(done) = work.next().await {
+            if let Err(controller::Error::QueueError(error)) = done {
+                say(&self.health, &error);
+            }
+        }
+    }
+}
+
+/// A watch that fails, such as of a definition that is not installed, or without a right.
+fn say(health: &Health, error: &watcher::Error) {
+    health.figures.watch_failed();
+    warn!(%error, "the API server cannot be watched: look at the definition (crd) and the rights");
+}
+
+/// Waits until resources and Secrets have been listed once. Classes need not be defined.
+async fn listed(
+    resources: Store<PhaseSecret>,
+    secrets: Store<PartialObjectMeta<Secret>>,
+    unlisted: Unlisted,
+) {
+    // An error is a writer that is gone: then all of this ends.
+    let _ = resources.wait_until_ready().await;
+    let _ = secrets.wait_until_ready().await;
+    drop(unlisted);
+    pending().await
+}
+
+/// Whether the API server does not know such resources at all.
+fn is_undefined(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        _ => false,
+    }
+}

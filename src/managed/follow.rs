@@ -1,0 +1,511 @@
+//! Restarts annotated workloads whose pods mount a class that has changed.
+//!
+//! Files in a volume follow Phase by themselves; a program that reads them at its start
+//! alone does not. What a class holds is asked for here as a mount of the workload's
+//! pods would ask, with the token that their volume names; nothing but its version is
+//! kept. A workload says itself what its pods have started with: in an annotation of the
+//! pod template after a restart of ours, before the first one in an annotation of its own.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use k8s_openapi::api::core::v1::PodSpec;
+use kube::api::{Patch, PatchParams};
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher;
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+use super::apply::{FIELD_MANAGER, WITHIN};
+use super::contents::refused;
+use super::mirror::SecretProviderClass;
+use super::news::Readers;
+use super::plan::SecretName;
+use super::reconcile::ANSWER_WITHIN;
+use super::redeploy::{Workload, annotation, wishes};
+use super::status::{Reason, Trouble};
+use super::token;
+use crate::class::Class;
+use crate::deadline::Deadline;
+use crate::digest;
+use crate::phase::Answer;
+use crate::phase::allowed::AllowedHosts;
+use crate::render::{self, Layout};
+use crate::snapshot::{
+    About, Ask, Made, News, Recipe, Refusal, Settings, Snapshot, Upstream, VolumeId, lock,
+};
+use crate::telemetry::metrics::ManagedFigures;
+
+/// The annotation with the version of a class that pods have started with: this, a
+/// slash, and the class's name.
+const STARTED_WITH: &str = "class.secrets.phase.dev";
+const DRIVER: &str = "secrets-store.csi.k8s.io";
+
+/// Why a workload is not looked after.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// The pods' token comes from elsewhere.
+    #[error(
+        "volume {volume} mounts class {class} and names no Secret: to be restarted when the class changes, name the token's Secret in nodePublishSecretRef"
+    )]
+    NoSecret {
+        /// The volume.
+        volume: String,
+        /// The class.
+        class: String,
+    },
+    /// No such class.
+    #[error("class {0} does not exist: create it, or take the volume out")]
+    NoClass(String),
+    /// No answer, or a refusal.
+    #[error("the API server did not answer while {kind} {name} was looked at: it is tried again")]
+    Unanswered {
+        /// What.
+        kind: &'static str,
+        /// Which.
+        name: String,
+    },
+    /// No right.
+    #[error(
+        "the controller may not restart {kind} {name}: give its ServiceAccount a Role with get and patch on it"
+    )]
+    Forbidden {
+        /// What.
+        kind: &'static str,
+        /// Which.
+        name: String,
+    },
+}
+
+impl From<FollowError> for Trouble {
+    fn from(error: FollowError) -> Self {
+        let reason = match &error {
+            FollowError::NoSecret { .. } => Reason::TokenMissing,
+            FollowError::NoClass(_) => Reason::NotFound,
+            FollowError::Unanswered { .. } => Reason::ApiUnavailable,
+            FollowError::Forbidden { .. } => Reason::WriteForbidden,
+        };
+        Self::new(reason, error)
+    }
+}
+
+/// What all kinds of workloads share.
+pub(super) struct Following<U> {
+    pub(super) client: kube::Client,
+    pub(super) recorder: Recorder,
+    pub(super) snapshot: Arc<Snapshot<U>>,
+    pub(super) hosts: AllowedHosts,
+    pub(super) classes: Store<SecretProviderClass>,
+    /// How often Phase is asked.
+    pub(super) interval: Duration,
+    /// Held for a moment after each restart, so that many do not begin at once.
+    pub(super) pace: Arc<tokio::sync::Mutex<()>>,
+    pub(super) figures: Arc<ManagedFigures>,
+}
+
+/// What is needed for one kind.
+pub(super) struct Context<U, W: Workload> {
+    pub(super) all: Arc<Following<U>>,
+    pub(super) workloads: Store<PartialObjectMeta<W>>,
+    pub(super) readers: Arc<Readers<PartialObjectMeta<W>>>,
+    /// What is known of workloads that wish to be restarted: of no more than there are.
+    pub(super) known: Mutex<HashMap<ObjectRef<PartialObjectMeta<W>>, Known>>,
+}
+
+/// What is known of a workload.
+#[derive(Clone, Default)]
+pub(super) struct Known {
+    generation: Option<i64>,
+    volumes: Arc<[Mounted]>,
+    /// By annotation: with what pods have started, as their template says.
+    started: BTreeMap<String, String>,
+    /// By annotation: a change, and when every node has it.
+    coming: BTreeMap<String, (String, Instant)>,
+    /// What was told of it last.
+    told: Option<String>,
+}
+
+/// A volume of a class.
+#[derive(Clone)]
+struct Mounted {
+    volume: String,
+    class: String,
+    token: Option<String>,
+    attributes: BTreeMap<String, String>,
+}
+
+/// What a workload comes to be.
+#[derive(Default)]
+struct Changes {
+    /// By annotation: what its pods have started with, as far as is known.
+    first: BTreeMap<String, String>,
+    /// By annotation: what they are to start with anew.
+    due: BTreeMap<String, String>,
+    classes: Vec<String>,
+}
+
+/// Looks at one workload.
+///
+/// # Errors
+/// Never: what fails is told and tried again.
+pub(super) async fn reconcile<U: Upstream, W: Workload>(
+    object: Arc<PartialObjectMeta<W>>,
+    context: Arc<Context<U, W>>,
+) -> Result<Action, std::convert::Infallible> {
+    let key = ObjectRef::from_obj(&*object);
+    let mut known = {
+        let mut all = lock(&context.known);
+        all.retain(|key, _| context.workloads.get(key).is_some());
+        all.get(&key).cloned().unwrap_or_default()
+    };
+    let done = context.look(&object, &mut known).await;
+    let message = done.as_ref().err().map(|trouble| trouble.message.clone());
+    if known.told != message {
+        if let Err(trouble) = &done {
+            warn!(
+                kind = W::KIND,
+                object = name(&object),
+                reason = trouble.reason.as_str(),
+                "{}",
+                trouble.message
+            );
+            let kind = EventType::Warning;
+            context
+                .event(&object, kind, trouble.reason.as_str(), &trouble.message)
+                .await;
+        }
+        known.told = message;
+    }
+    let is_concerned = done.is_err() || !known.volumes.is_empty();
+    let next = known
+        .coming
+        .values()
+        .map(|(_, due)| due.saturating_duration_since(Instant::now()))
+        .min();
+    lock(&context.known).insert(key, known);
+    if !is_concerned {
+        return Ok(Action::await_change());
+    }
+    let interval = context.all.interval.mul_f64(0.9 + 0.2 * fastrand::f64());
+    Ok(Action::requeue(
+        next.map_or(interval, |next| next.min(interval)),
+    ))
+}
+
+impl<U: Upstream, W: Workload> Context<U, W> {
+    async fn look(&self, object: &PartialObjectMeta<W>, known: &mut Known) -> Result<(), Trouble> {
+        if known.generation.is_none() || known.generation != object.meta().generation {
+            let Some(workload) = self.workload(object).await? else {
+                return Ok(());
+            };
+            let template = workload.template();
+            let annotations = template.and_then(|of| of.metadata.as_ref()?.annotations.clone());
+            known.started = annotations.unwrap_or_default();
+            known.started.retain(|key, _| key.starts_with(STARTED_WITH));
+            known.volumes = template
+                .and_then(|of| of.spec.as_ref())
+                .map(volumes)
+                .unwrap_or_default();
+            known.generation = workload.meta().generation;
+        }
+        let (mut versions, mut tokens) = (BTreeMap::<String, Vec<String>>::new(), Vec::new());
+        for mounted in &*known.volumes {
+            if let Some(version) = self.version(object, mounted, &mut tokens).await? {
+                versions
+                    .entry(mounted.class.clone())
+                    .or_default()
+                    .push(version);
+            }
+        }
+        self.readers.reads(ObjectRef::from_obj(object), tokens);
+        let changes = self.changes(object, known, versions);
+        self.make(object, changes).await
+    }
+
+    async fn workload(&self, object: &PartialObjectMeta<W>) -> Result<Option<W>, Trouble> {
+        let asked = self.api(object);
+        self.asked(object, asked.get(&object.name_any())).await
+    }
+
+    fn api(&self, object: &PartialObjectMeta<W>) -> Api<W> {
+        Api::namespaced(
+            self.all.client.clone(),
+            &object.namespace().unwrap_or_default(),
+        )
+    }
+
+    /// The version of what a volume holds, as a mount now would have it; none where it is
+    /// no class of ours.
+    async fn version(
+        &self,
+        object: &PartialObjectMeta<W>,
+        mounted: &Mounted,
+        tokens: &mut Vec<News>,
+    ) -> Result<Option<String>, Trouble> {
+        let namespace = object.namespace().unwrap_or_default();
+        let class = format!("{namespace}/{}", mounted.class);
+        let found = self
+            .all
+            .classes
+            .get(&ObjectRef::new(&mounted.class).within(&namespace));
+        let found = found.ok_or_else(|| FollowError::NoClass(class.clone()))?;
+        if !found.is_phase() {
+            return Ok(None);
+        }
+        let secret = mounted
+            .token
+            .as_ref()
+            .ok_or_else(|| FollowError::NoSecret {
+                volume: mounted.volume.clone(),
+                class: class.clone(),
+            })?;
+        // As the driver does, the volume's attributes over the class's parameters.
+        let mut parameters = found.spec.parameters.clone();
+        parameters.extend(mounted.attributes.clone());
+        let read = SecretProviderClass::read(&parameters, &self.all.hosts)?;
+        let secret = SecretName {
+            namespace,
+            name: secret.clone(),
+        };
+        let token = token::read(&self.all.client, &secret).await?;
+        tokens.push(*token.name());
+        let ask = Ask {
+            token,
+            inputs: inputs(&parameters),
+            volume: Some(volume(object, mounted)),
+            class,
+            deadline: Deadline::after(ANSWER_WITHIN),
+        };
+        let interval = self.all.interval;
+        let reply = self
+            .all
+            .snapshot
+            .answer(ask, || Ok(recipe(read, interval)))
+            .await;
+        let reply = reply.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
+        Ok(Some(reply.about.version.clone()))
+    }
+
+    /// What is to be done, now or later.
+    fn changes(
+        &self,
+        object: &PartialObjectMeta<W>,
+        known: &mut Known,
+        versions: BTreeMap<String, Vec<String>>,
+    ) -> Changes {
+        let now = Instant::now();
+        let mut changes = Changes::default();
+        let mut coming = BTreeMap::new();
+        for (class, versions) in versions {
+            let key = annotation(STARTED_WITH, &class);
+            let version = versions.join(".");
+            let own = object.annotations().get(&key);
+            match known.started.get(&key).or(own) {
+                None => drop(changes.first.insert(key, version)),
+                Some(started) if *started == version => {}
+                Some(_) => {
+                    let settled = || now + self.all.settled();
+                    let before = known.coming.remove(&key);
+                    let (version, due) = before.unwrap_or_else(|| (version, settled()));
+                    if due <= now {
+                        changes.due.insert(key, version);
+                        changes.classes.push(class);
+                    } else {
+                        coming.insert(key, (version, due));
+                    }
+                }
+            }
+        }
+        known.coming = coming;
+        changes
+    }
+
+    async fn make(&self, object: &PartialObjectMeta<W>, changes: Changes) -> Result<(), Trouble> {
+        let Changes {
+            first,
+            due,
+            classes,
+        } = changes;
+        if !first.is_empty() {
+            self.patch(object, json!({"metadata": {"annotations": first}}))
+                .await?;
+        }
+        if due.is_empty() {
+            return Ok(());
+        }
+        let _pace = self.all.pace.lock().await;
+        let template = json!({"spec": {"template": {"metadata": {"annotations": due}}}});
+        self.patch(object, template).await?;
+        self.all.figures.restarted(1);
+        let classes = classes.join(", ");
+        info!(kind = W::KIND, object = name(object), classes, "restarted");
+        let note =
+            format!("its pods are restarted, since they mount what has changed: class {classes}");
+        self.event(object, EventType::Normal, "Redeployed", &note)
+            .await;
+        sleep(Duration::from_millis(fastrand::u64(200..1_000))).await;
+        Ok(())
+    }
+
+    async fn patch(
+        &self,
+        object: &PartialObjectMeta<W>,
+        patch: serde_json::Value,
+    ) -> Result<(), Trouble> {
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let (api, of) = (self.api(object), object.name_any());
+        let patch = Patch::Merge(patch);
+        self.asked(object, api.patch_metadata(&of, &parameters, &patch))
+            .await?;
+        Ok(())
+    }
+
+    /// An answer of the API server; none where the workload is not there any more.
+    async fn asked<T>(
+        &self,
+        object: &PartialObjectMeta<W>,
+        asked: impl Future<Output = kube::Result<T>>,
+    ) -> Result<Option<T>, Trouble> {
+        let (kind, name) = (W::KIND, name(object));
+        match timeout(WITHIN, asked).await {
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(None),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+                Err(FollowError::Forbidden { kind, name }.into())
+            }
+            _ => Err(FollowError::Unanswered { kind, name }.into()),
+        }
+    }
+
+    async fn event(
+        &self,
+        object: &PartialObjectMeta<W>,
+        kind: EventType,
+        reason: &str,
+        note: &str,
+    ) {
+        let event = Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(1_000).collect()),
+            action: "Restart".to_owned(),
+            secondary: None,
+        };
+        let about = object.object_ref(&());
+        drop(timeout(WITHIN, self.all.recorder.publish(&event, &about)).await);
+    }
+}
+
+impl<U> Following<U> {
+    /// How long after a change no node has the old one in its memory any more; a little
+    /// later for each workload, so that those of one class do not restart together.
+    fn settled(&self) -> Duration {
+        Settings::fresh(self.interval).mul_f64(1.0 + 0.1 * fastrand::f64())
+    }
+}
+
+/// The volumes of classes.
+fn volumes(spec: &PodSpec) -> Arc<[Mounted]> {
+    let volumes = spec.volumes.iter().flatten().filter_map(|volume| {
+        let csi = volume.csi.as_ref().filter(|csi| csi.driver == DRIVER)?;
+        let mut attributes = csi.volume_attributes.clone()?;
+        Some(Mounted {
+            volume: volume.name.clone(),
+            class: attributes.remove("secretProviderClass")?,
+            token: csi
+                .node_publish_secret_ref
+                .as_ref()
+                .map(|of| of.name.clone()),
+            attributes,
+        })
+    });
+    volumes.collect()
+}
+
+/// Everything that decides the version but the token.
+fn inputs(parameters: &BTreeMap<String, String>) -> [u8; 32] {
+    let texts = parameters.iter();
+    let texts = texts.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    digest::of_parts([b"mounted".as_slice()].into_iter().chain(texts))
+}
+
+/// The volume of a workload, as what is asked for again.
+fn volume<W: Workload>(object: &PartialObjectMeta<W>, mounted: &Mounted) -> VolumeId {
+    let uid = object.uid().unwrap_or_default();
+    let digest = digest::of_parts(["mounted", &uid, &mounted.volume].map(str::as_bytes));
+    let mut id = VolumeId::default();
+    id.copy_from_slice(&digest[..16]);
+    id
+}
+
+/// How the memory gets the version of a class, and nothing else of it.
+fn recipe(class: Class, interval: Duration) -> Recipe {
+    let Class { query, layout, .. } = class;
+    Recipe {
+        query,
+        max_stale: None,
+        poll_interval: Some(interval),
+        make: Box::new(move |answer| make(answer, layout.clone()).boxed()),
+    }
+}
+
+async fn make(answer: Answer, layout: Layout) -> Result<Made, Refusal> {
+    let about = About {
+        app: answer.app.clone(),
+        environments: answer.environments(),
+        ..About::default()
+    };
+    let files = render::files_apart(answer, layout).await.map_err(refused)?;
+    let version = render::version(&files);
+    Ok(Made {
+        bytes: version.clone().into_bytes().into(),
+        about: About {
+            files: files.len(),
+            version,
+            ..about
+        },
+    })
+}
+
+fn name<W: Workload>(object: &PartialObjectMeta<W>) -> String {
+    format!(
+        "{}/{}",
+        object.namespace().unwrap_or_default(),
+        object.name_any()
+    )
+}
+
+/// Of what is watched, the workloads that wish to be restarted; and of those no more than
+/// is looked at.
+pub(super) fn wishing<W: Workload>(
+    event: watcher::Event<PartialObjectMeta<W>>,
+) -> Option<watcher::Event<PartialObjectMeta<W>>> {
+    use watcher::Event;
+    match event {
+        Event::Apply(object) if !wishes(object.meta()) => Some(Event::Delete(object)),
+        Event::InitApply(object) if !wishes(object.meta()) => None,
+        Event::Apply(object) => Some(Event::Apply(thin(object))),
+        Event::InitApply(object) => Some(Event::InitApply(thin(object))),
+        event => Some(event),
+    }
+}
+
+fn thin<W: Workload>(mut object: PartialObjectMeta<W>) -> PartialObjectMeta<W> {
+    object.managed_fields_mut().clear();
+    object.labels_mut().clear();
+    object
+        .annotations_mut()
+        .retain(|key, _| key.starts_with(STARTED_WITH));
+    object
+}
