@@ -213,8 +213,8 @@ impl Controller {
             flags.extend(["--namespace", further]);
         }
         let way = self.way.as_ref().filter(|_| replica == 0);
-        let kubeconfig = way.map_or(kubeconfig, |way| way.kubeconfig.clone());
-        self.run_plainly(&format!("replica-{replica}"), &kubeconfig, &flags)
+        let kubeconfig = way.map_or(&self.programs.kubeconfig, |way| &way.kubeconfig);
+        self.run_plainly(&format!("replica-{replica}"), kubeconfig, &flags)
     }
 
     /// Starts the program beside the replicas, under a name, with further flags.
@@ -237,7 +237,7 @@ impl Controller {
     /// Starts the program with these arguments alone.
     pub fn run_with(&self, name: &str, kubeconfig: &Path, arguments: &[&str]) -> Process {
         let variables = [
-            ("KUBECONFIG", self.programs.kubeconfig.as_os_str()),
+            ("KUBECONFIG", kubeconfig.as_os_str()),
             ("HOSTNAME", OsStr::new(name)),
         ];
         let log = self.folder().join(format!("{name}.log"));

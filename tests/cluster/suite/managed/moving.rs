@@ -24,7 +24,7 @@ async fn the_operators_secrets_are_taken_over_without_a_moment_without_them_and_
     if Programs::from_environment().line != Line::From16 {
         return; // no driver has a part in it
     }
-    let mut api = OwnApi::prepare("moving", 6445);
+    let mut api = OwnApi::prepare("moving", 6446);
     api.restart(None).await;
     let secrets = vec![
         secret("/", "KEY", "canary-key"),

@@ -284,8 +284,10 @@ async fn everything_works(release: &Release<'_>, controller: &Controller, billin
     let left = json!({"metadata": {"finalizers": ["kopf.zalando.org/KopfFinalizerMarker"]}});
     let as_anyone = PatchParams::default();
     let resources = controller.resources();
-    let patched = resources.patch("shop", &as_anyone, &Patch::Merge(left));
-    patched.await.unwrap();
+    resources
+        .patch("shop", &as_anyone, &Patch::Merge(left))
+        .await
+        .unwrap();
     eventually("its end", async || {
         (!controller.notes("Adopted").await.is_empty()).then_some(())
     })
