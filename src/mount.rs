@@ -199,8 +199,8 @@ async fn make(answer: Answer, layout: Layout, class: String) -> Result<Made, Ref
 fn went(answer: &Result<Reply, Failure>) -> Went<'_> {
     match answer {
         Ok(reply) => match &reply.stale {
-            Some(why) => Went::Stale {
-                why,
+            Some(stale) => Went::Stale {
+                why: &stale.text,
                 is_old: reply.is_old,
             },
             None => Went::Well,

@@ -235,7 +235,11 @@ async fn attempt<U: Upstream, K: Owner>(
     let reply = context.snapshot.answer(ask, recipe).await;
     let reply = reply.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
     outcome.about = Some(Arc::clone(&reply.about));
-    outcome.is_stale |= reply.stale.is_some();
+    if let Some(stale) = reply.stale {
+        outcome.is_stale = true;
+        let trouble = Trouble::new(stale.why.cause.into(), stale.why);
+        outcome.troubles.push(trouble);
+    }
     let contents = contents::read(&reply.bytes).map_err(|_| {
         Trouble::new(
             Reason::Internal,

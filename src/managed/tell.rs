@@ -171,7 +171,7 @@ fn states(object: &PhaseSecret, before: &PhaseSecretStatus, outcome: &Outcome) -
         },
         State {
             name: SYNCED,
-            holds: first.is_none() && !is_stale,
+            holds: first.is_none(),
             reason: outcome.reason().as_str(),
             message,
         },

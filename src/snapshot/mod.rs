@@ -145,7 +145,16 @@ pub struct Reply {
     /// Whether the volume was answered before.
     pub is_old: bool,
     /// Why Phase did not confirm it, where that is known.
-    pub stale: Option<String>,
+    pub stale: Option<Stale>,
+}
+
+/// Why an answer is what was remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// In one line, with how old it is.
+    pub text: String,
+    /// What Phase did in the place of confirming it.
+    pub why: Refusal,
 }
 
 /// Where an answer comes from.

@@ -13,7 +13,7 @@ use super::memory::VolumeId;
 use super::refusal::{self, Meaning, Refusal};
 use super::shared::Shared;
 use super::upstream::Upstream;
-use super::{Reply, Source, digest, making};
+use super::{Reply, Source, Stale, digest, making};
 use crate::deadline::Deadline;
 use crate::phase;
 use crate::phase::client::{ClientError, Endpoint, Target};
@@ -224,7 +224,7 @@ impl<'a, U: Upstream> Mount<'a, U> {
 
     /// Why what is remembered is answered, and how old it is; nothing where Phase is
     /// only slow.
-    fn why_stale(&self, good: &Good) -> Option<String> {
+    fn why_stale(&self, good: &Good) -> Option<Stale> {
         let credential = &self.entry.credential;
         let trouble = credential.state().trouble.clone();
         let trouble =
@@ -232,8 +232,11 @@ impl<'a, U: Upstream> Mount<'a, U> {
         let trouble = trouble.or_else(|| credential.state().late.values().next().cloned());
         let age = good.confirmed.age().map(refusal::length);
         let age = age.as_deref().unwrap_or("unknown");
-        let refusal = trouble?.refusal;
-        Some(format!("the files stay as they are (age {age}): {refusal}"))
+        let why = trouble?.refusal;
+        Some(Stale {
+            text: format!("the files stay as they are (age {age}): {why}"),
+            why,
+        })
     }
 
     /// One line when answers become stale, and one when they are not any more.

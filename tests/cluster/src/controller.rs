@@ -31,8 +31,6 @@ pub struct Controller {
     pub way: Option<Way>,
     /// Further ones.
     pub further: Vec<String>,
-    /// As whom it runs: a kubeconfig in its folder; without it, as an administrator.
-    pub account: Option<String>,
     programs: Programs,
     flags: &'static [&'static str],
 }
@@ -143,7 +141,6 @@ impl Controller {
             namespace,
             way: None,
             further: Vec::new(),
-            account: None,
             programs,
             flags: EAGER,
         };
@@ -215,14 +212,9 @@ impl Controller {
         for further in &self.further {
             flags.extend(["--namespace", further]);
         }
-        let account = self.account.as_ref();
-        let kubeconfig = match account {
-            Some(account) => self.folder().join(account),
-            None => self.programs.kubeconfig.clone(),
-        };
         let way = self.way.as_ref().filter(|_| replica == 0);
-        let kubeconfig = way.map_or(kubeconfig, |way| way.kubeconfig.clone());
-        self.run_plainly(&format!("replica-{replica}"), &kubeconfig, &flags)
+        let kubeconfig = way.map_or(&self.programs.kubeconfig, |way| &way.kubeconfig);
+        self.run_plainly(&format!("replica-{replica}"), kubeconfig, &flags)
     }
 
     /// Starts the program beside the replicas, under a name, with further flags.

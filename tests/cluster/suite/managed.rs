@@ -9,9 +9,12 @@ mod moving;
 mod numbers;
 mod operation;
 mod operator;
+mod reasons;
+mod redeploy;
 mod rights;
 mod stored;
 mod telemetry;
+mod types;
 mod writes;
 
 use k8s_openapi::api::core::v1::Secret;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use phase_csi_cluster::{Controller, Line, Namespace, OwnApi, Process, Programs};
 use phase_csi_cluster::{eventually, secret};
 use serde_json::{Value, json};
@@ -280,6 +280,18 @@ async fn everything_works(release: &Release<'_>, controller: &Controller, billin
     controller.synced("shop", "Synced").await;
     controller.phase.set("/", "username", "canary-two");
     controller.shows("shop", "username", "canary-two").await;
+    // What Phase's operator leaves on a resource.
+    let left = json!({"metadata": {"finalizers": ["kopf.zalando.org/KopfFinalizerMarker"]}});
+    let as_anyone = PatchParams::default();
+    let resources = controller.resources();
+    resources
+        .patch("shop", &as_anyone, &Patch::Merge(left))
+        .await
+        .unwrap();
+    eventually("its end", async || {
+        (!controller.notes("Adopted").await.is_empty()).then_some(())
+    })
+    .await;
     eventually("a restart of each kind", async || {
         let get = format!("kubectl get deployments,statefulsets,daemonsets -n {shop} -o json");
         let all = release.json(&get).await;

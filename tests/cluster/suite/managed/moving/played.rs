@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 /// What version 1 leaves on every resource.
-pub const FINALIZER: &str = "kopf.zalando.org/KopfFinalizerMarker";
+pub(super) const FINALIZER: &str = "kopf.zalando.org/KopfFinalizerMarker";
 
 /// A generation of it.
-pub struct Operator<'a> {
+pub(super) struct Operator<'a> {
     controller: &'a Controller,
     manager: &'static str,
     has_finalizer: bool,
@@ -24,12 +24,12 @@ pub struct Operator<'a> {
 
 impl<'a> Operator<'a> {
     /// Version 1, in Python.
-    pub async fn of_python(controller: &'a Controller) -> Self {
+    pub(super) async fn of_python(controller: &'a Controller) -> Self {
         Self::new(controller, "OpenAPI-Generator", true).await
     }
 
     /// Version 2, in Go: it is a file `manager`.
-    pub async fn of_go(controller: &'a Controller) -> Self {
+    pub(super) async fn of_go(controller: &'a Controller) -> Self {
         Self::new(controller, "manager", false).await
     }
 
@@ -44,7 +44,7 @@ impl<'a> Operator<'a> {
     }
 
     /// A resource as its user applies it, and what the operator adds.
-    pub async fn resource(&self, name: &str, secrets: &[&str], template: Value) {
+    pub(super) async fn resource(&self, name: &str, secrets: &[&str], template: Value) {
         let output = |name: &&str| json!({"secretName": name, "secretNamespace": self.controller.namespace.name});
         let mut outputs: Vec<_> = secrets.iter().map(output).collect();
         if template != json!({}) {
@@ -70,7 +70,7 @@ impl<'a> Operator<'a> {
     }
 
     /// What `kubectl apply`, which knows the definition, says to a resource.
-    pub async fn applied(
+    pub(super) async fn applied(
         &self,
         name: &str,
         secrets: Value,
@@ -112,7 +112,7 @@ impl<'a> Operator<'a> {
     }
 
     /// Creates a Secret.
-    pub async fn create(&self, name: &str, data: &[(&str, &str)]) {
+    pub(super) async fn create(&self, name: &str, data: &[(&str, &str)]) {
         let data: BTreeMap<_, _> = data.iter().copied().collect();
         let secret = json!({"metadata": {"name": name}, "type": "Opaque", "stringData": data});
         let secret = serde_json::from_value(secret).unwrap();
@@ -123,7 +123,7 @@ impl<'a> Operator<'a> {
     }
 
     /// Replaces the data of a Secret, and keeps the rest.
-    pub async fn replace(&self, name: &str, data: &[(&str, &str)]) {
+    pub(super) async fn replace(&self, name: &str, data: &[(&str, &str)]) {
         let mut secret = self.secrets().get(name).await.unwrap();
         secret.data = None;
         let pair = |(key, text): &(&str, &str)| ((*key).to_owned(), (*text).to_owned());
@@ -135,7 +135,7 @@ impl<'a> Operator<'a> {
     }
 
     /// Deletes a Secret, as version 1 does before it creates it anew.
-    pub async fn delete(&self, name: &str) {
+    pub(super) async fn delete(&self, name: &str) {
         self.secrets()
             .delete(name, &Default::default())
             .await
@@ -144,7 +144,7 @@ impl<'a> Operator<'a> {
 }
 
 /// Who has set fields of a Secret, and how.
-pub fn managers(secret: &Secret) -> Vec<String> {
+pub(super) fn managers(secret: &Secret) -> Vec<String> {
     let entries = secret.managed_fields().iter();
     let mut managers: Vec<_> = entries
         .map(|entry| {
@@ -157,7 +157,7 @@ pub fn managers(secret: &Secret) -> Vec<String> {
 }
 
 /// All that becomes of the Secrets of a namespace from now on.
-pub struct Watch {
+pub(super) struct Watch {
     seen: Arc<Mutex<Vec<(&'static str, Secret)>>>,
     namespace: Namespace,
     task: JoinHandle<()>,
@@ -165,7 +165,7 @@ pub struct Watch {
 
 impl Watch {
     /// Starts with what is there.
-    pub async fn start(namespace: &Namespace) -> Self {
+    pub(super) async fn start(namespace: &Namespace) -> Self {
         let secrets: Api<Secret> = namespace.api();
         let list = secrets.list(&ListParams::default()).await.unwrap();
         let mut version = list.metadata.resource_version.unwrap();
@@ -223,7 +223,7 @@ impl Watch {
     }
 
     /// It was there all the time, the same one, with these keys.
-    pub async fn never_without(&self, name: &str, keys: &[&str]) {
+    pub(super) async fn never_without(&self, name: &str, keys: &[&str]) {
         let all = self.of(name).await;
         let first = all[0].1.uid();
         for (what, secret) in &all {
@@ -244,7 +244,7 @@ impl Watch {
     }
 
     /// A key never had any other value.
-    pub async fn no_value_but(&self, name: &str, key: &str, values: &[&str]) {
+    pub(super) async fn no_value_but(&self, name: &str, key: &str, values: &[&str]) {
         for (_, secret) in self.of(name).await {
             let value = secret.data.unwrap()[key].0.clone();
             let value = String::from_utf8(value).unwrap();
