@@ -19,6 +19,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::watcher;
 use kube::{Api, Resource, ResourceExt};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
@@ -31,6 +32,7 @@ use super::reconcile::{Context, reconcile};
 use super::resource::PhaseSecret;
 use super::stored::stored;
 use super::tell::{recorder, replica};
+use super::token::Tokens;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client, ClientConfig};
 use crate::phase::host::HostError;
@@ -38,6 +40,9 @@ use crate::snapshot::{Settings, Snapshot};
 
 /// Changes of one resource within this time are one.
 const TOGETHER: Duration = Duration::from_millis(200);
+
+/// For so many that write Secrets at once, one tells of it.
+const TELLERS: u16 = 4;
 
 /// So many resources may wait that were changed elsewhere.
 const MOST_POKES: usize = 1_024;
@@ -181,6 +186,7 @@ impl Place {
         );
         let drifted = drifted
             .default_backoff()
+            .modify(slim)
             .reflect(watched.writer)
             .touched_objects();
         let readers = Arc::new(Readers::default());
@@ -193,6 +199,9 @@ impl Place {
             recorder: recorder(&self.client),
             client: self.client,
             snapshot: watched.snapshot,
+            tokens: Tokens::default(),
+            writers: Semaphore::new(self.concurrency.into()),
+            tellers: Semaphore::new(self.concurrency.div_ceil(TELLERS).into()),
             readers,
             hosts: self.hosts,
             interval: self.interval,
@@ -201,9 +210,8 @@ impl Place {
             written: Mutex::default(),
             failures: Mutex::default(),
         });
-        let config = Config::default()
-            .debounce(TOGETHER)
-            .concurrency(self.concurrency);
+        // All that wait for their turn are in it, too.
+        let config = Config::default().debounce(TOGETHER).concurrency(0);
         let (pokes, own) = (watched.pokes, self.namespace);
         let drifted = drifted.filter_map(move |secret| {
             let here = secret.map(|secret| {
@@ -248,6 +256,15 @@ impl Place {
             }
         })
         .await;
+    }
+}
+
+/// What is needed of a Secret.
+fn slim(secret: &mut PartialObjectMeta<Secret>) {
+    secret.metadata.managed_fields = None;
+    secret.metadata.labels = None;
+    if let Some(annotations) = &mut secret.metadata.annotations {
+        annotations.retain(|key, _| key == OWNER);
     }
 }
 

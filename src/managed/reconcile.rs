@@ -10,6 +10,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::apply::{Applier, Write};
@@ -20,7 +21,8 @@ use super::redeploy::redeploy;
 use super::resource::{PhaseSecret, PhaseSecretStatus, SecretStatus};
 use super::status::{Reason, Trouble};
 use super::tell::tell;
-use super::token;
+use super::token::Tokens;
+use crate::cause::Cause;
 use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
@@ -40,6 +42,12 @@ pub(super) struct Context<U> {
     pub(super) recorder: Recorder,
     /// What is remembered of Phase.
     pub(super) snapshot: Arc<Snapshot<U>>,
+    /// The tokens that were read a moment ago.
+    pub(super) tokens: Tokens,
+    /// Whose turn it is to write Secrets.
+    pub(super) writers: Semaphore,
+    /// Whose turn it is to tell of it: fewer at once, since Secrets are waited for.
+    pub(super) tellers: Semaphore,
     /// Who reads with which token.
     pub(super) readers: Arc<Readers>,
     /// In place of the resources' own polling interval, in tests.
@@ -87,15 +95,23 @@ pub(super) async fn reconcile<U: Upstream>(
     context: Arc<Context<U>>,
 ) -> Result<Action, std::convert::Infallible> {
     let mut outcome = Outcome::default();
+    let turn = context.writers.acquire().await;
+    // It may have changed while others had their turn.
+    let Some(object) = context.resources.get(&ObjectRef::from_obj(&*object)) else {
+        return Ok(Action::await_change());
+    };
     if let Err(trouble) = attempt(&object, &context, &mut outcome).await {
         outcome.troubles.push(trouble);
     }
+    drop(turn);
     let is_failed = outcome
         .troubles
         .iter()
         .any(|trouble| trouble.reason.is_passing());
     let interval = outcome.interval.unwrap_or(LONGEST_WAIT);
+    let turn = context.tellers.acquire().await;
     let told = tell(&object, &context, outcome).await;
+    drop(turn);
     if let Err(error) = &told {
         warn!(
             object = name(&object),
@@ -150,7 +166,7 @@ async fn attempt<U: Upstream>(
         .map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;
     plan.interval = context.interval.unwrap_or(plan.interval);
     outcome.interval = Some(plan.interval);
-    let token = token::read(&context.client, &plan.token).await?;
+    let token = context.tokens.read(&context.client, &plan.token).await?;
     let object_ref = ObjectRef::from_obj(object);
     context.readers.reads(object_ref, *token.name());
     let ask = Ask {
@@ -162,7 +178,12 @@ async fn attempt<U: Upstream>(
     };
     let recipe = || Ok(contents::recipe(&plan, name(object).into()));
     let reply = context.snapshot.answer(ask, recipe).await;
-    let reply = reply.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
+    let reply = reply.map_err(|refusal| {
+        if refusal.cause == Cause::RefusedCredential {
+            context.tokens.forget(&plan.token);
+        }
+        Trouble::new(refusal.cause.into(), refusal)
+    })?;
     outcome.about = Some(Arc::clone(&reply.about));
     outcome.is_stale = reply.stale.is_some();
     let parts = contents::parts(&reply.bytes).map_err(|_| {

@@ -104,7 +104,10 @@ async fn bare(controller: &Controller, name: &str) -> Duration {
     let secrets = controller.namespace.api::<PartialObjectMeta<Secret>>();
     let values = (0..KEYS).map(|key| {
         let value = format!("a value as long as usual, of key {key} in /folder-0");
-        (format!("KEY_{key:02}"), json!(ByteString(value.into_bytes())))
+        (
+            format!("KEY_{key:02}"),
+            json!(ByteString(value.into_bytes())),
+        )
     });
     let data: serde_json::Map<_, _> = values.collect();
     let begun = Instant::now();
