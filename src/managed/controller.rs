@@ -26,6 +26,7 @@ use tracing::{debug, info, warn};
 
 use super::api;
 use super::apply::{LABEL, OWNER};
+use super::backoff::Backoff;
 use super::lease::Election;
 use super::news::{Readers, news};
 use super::reconcile::{Context, reconcile};
@@ -208,7 +209,7 @@ impl Place {
             resources: resources.clone(),
             live: watched.live,
             written: Mutex::default(),
-            failures: Mutex::default(),
+            failures: Backoff::default(),
         });
         // All that wait for their turn are in it, too.
         let config = Config::default().debounce(TOGETHER).concurrency(0);

@@ -11,6 +11,7 @@
 
 mod api;
 pub mod apply;
+mod backoff;
 mod contents;
 pub mod controller;
 pub mod data;

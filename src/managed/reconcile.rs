@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::apply::{Applier, Write};
+use super::backoff::{self, Backoff};
 use super::contents::{self, Part};
 use super::news::Readers;
 use super::plan::{Output, Plan, SecretName};
@@ -28,9 +29,6 @@ use crate::digest;
 use crate::phase::allowed::AllowedHosts;
 use crate::snapshot::{About, Ask, Snapshot, Upstream, VolumeId, lock};
 
-/// How long a resource that failed waits at first, and at most, before it is tried again.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// How long one question to the memory may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -61,8 +59,8 @@ pub(super) struct Context<U> {
     pub(super) live: Arc<[Store<PartialObjectMeta<Secret>>]>,
     /// What was written last, by Secret; little more than there are in `live`.
     pub(super) written: Mutex<HashMap<SecretName, Written>>,
-    /// How often each resource has failed in a row: no more than there are resources.
-    pub(super) failures: Mutex<HashMap<ObjectRef<PhaseSecret>, u32>>,
+    /// How often each resource has failed in a row.
+    pub(super) failures: Backoff<ObjectRef<PhaseSecret>>,
 }
 
 /// What was written of a Secret.
@@ -108,7 +106,7 @@ pub(super) async fn reconcile<U: Upstream>(
         .troubles
         .iter()
         .any(|trouble| trouble.reason.is_passing());
-    let interval = outcome.interval.unwrap_or(LONGEST_WAIT);
+    let interval = outcome.interval.unwrap_or(backoff::LONGEST);
     let turn = context.tellers.acquire().await;
     let told = tell(&object, &context, outcome).await;
     drop(turn);
@@ -118,9 +116,10 @@ pub(super) async fn reconcile<U: Upstream>(
             "its status cannot be written: {error}"
         );
     }
-    let wait = context.wait(&object, is_failed || told.is_err(), interval);
-    // A tenth sooner or later, so that equal intervals do not meet.
-    Ok(Action::requeue(wait.mul_f64(0.9 + 0.2 * fastrand::f64())))
+    let is_there = |object: &ObjectRef<_>| context.resources.get(object).is_some();
+    let (key, is_failed) = (ObjectRef::from_obj(&*object), is_failed || told.is_err());
+    let wait = context.failures.wait(key, is_failed, interval, is_there);
+    Ok(Action::requeue(backoff::spread(wait)))
 }
 
 impl<U> Context<U> {
@@ -138,21 +137,6 @@ impl<U> Context<U> {
     fn live(&self, secret: &SecretName) -> Option<Arc<PartialObjectMeta<Secret>>> {
         let key = secret.object_ref();
         self.live.iter().find_map(|live| live.get(&key))
-    }
-
-    /// How long a resource is left alone now.
-    fn wait(&self, object: &PhaseSecret, is_failed: bool, interval: Duration) -> Duration {
-        let mut failures = lock(&self.failures);
-        let object = ObjectRef::from_obj(object);
-        if !is_failed {
-            failures.remove(&object);
-            return interval;
-        }
-        failures.retain(|object, _| self.resources.get(object).is_some());
-        let times = failures.entry(object).or_insert(0);
-        *times = times.saturating_add(1);
-        let wait = FIRST_WAIT * 2_u32.saturating_pow(times.saturating_sub(1).min(16));
-        wait.min(LONGEST_WAIT).min(interval.max(FIRST_WAIT))
     }
 }
 
