@@ -42,9 +42,6 @@ use crate::snapshot::{Settings, Snapshot};
 /// Changes of one resource within this time are one.
 const TOGETHER: Duration = Duration::from_millis(200);
 
-/// For so many that write Secrets at once, one tells of it.
-const TELLERS: u16 = 4;
-
 /// So many resources may wait that were changed elsewhere.
 const MOST_POKES: usize = 1_024;
 
@@ -201,8 +198,7 @@ impl Place {
             client: self.client,
             snapshot: watched.snapshot,
             tokens: Tokens::default(),
-            writers: Semaphore::new(self.concurrency.into()),
-            tellers: Semaphore::new(self.concurrency.div_ceil(TELLERS).into()),
+            turns: Semaphore::new(self.concurrency.into()),
             readers,
             hosts: self.hosts,
             interval: self.interval,

@@ -42,10 +42,8 @@ pub(super) struct Context<U> {
     pub(super) snapshot: Arc<Snapshot<U>>,
     /// The tokens that were read a moment ago.
     pub(super) tokens: Tokens,
-    /// Whose turn it is to write Secrets.
-    pub(super) writers: Semaphore,
-    /// Whose turn it is to tell of it: fewer at once, since Secrets are waited for.
-    pub(super) tellers: Semaphore,
+    /// Whose turn it is, in the order in which they have come.
+    pub(super) turns: Semaphore,
     /// Who reads with which token.
     pub(super) readers: Arc<Readers>,
     /// In place of the resources' own polling interval, in tests.
@@ -93,7 +91,7 @@ pub(super) async fn reconcile<U: Upstream>(
     context: Arc<Context<U>>,
 ) -> Result<Action, std::convert::Infallible> {
     let mut outcome = Outcome::default();
-    let turn = context.writers.acquire().await;
+    let turn = context.turns.acquire().await;
     // It may have changed while others had their turn.
     let Some(object) = context.resources.get(&ObjectRef::from_obj(&*object)) else {
         return Ok(Action::await_change());
@@ -107,7 +105,8 @@ pub(super) async fn reconcile<U: Upstream>(
         .iter()
         .any(|trouble| trouble.reason.is_passing());
     let interval = outcome.interval.unwrap_or(backoff::LONGEST);
-    let turn = context.tellers.acquire().await;
+    // Secrets are waited for: what wants to be written already comes first.
+    let turn = context.turns.acquire().await;
     let told = tell(&object, &context, outcome).await;
     drop(turn);
     if let Err(error) = &told {
