@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tower::service_fn;
 
 use super::*;
+use crate::snapshot::lock;
 
 /// What becomes of the requests of one replica.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +36,7 @@ struct Server {
 
 impl Server {
     fn answer(&self, method: &Method, body: &[u8]) -> (StatusCode, Value) {
-        let mut lease = self.lease.lock().unwrap();
+        let mut lease = lock(&self.lease);
         let mut new = serde_json::from_slice::<Value>(body).unwrap_or_default();
         let refused = |code: StatusCode| {
             let reason = code.canonical_reason().map(|text| text.replace(' ', ""));
@@ -108,7 +109,7 @@ impl Replica {
     }
 
     fn weather(&self, weather: Weather) {
-        *self.weather.lock().unwrap() = weather;
+        *lock(&self.weather) = weather;
     }
 
     fn begun(&self) -> u64 {
@@ -119,7 +120,7 @@ impl Replica {
 fn client(server: &Arc<Server>, weather: &Arc<Mutex<Weather>>) -> Client {
     let (server, weather) = (Arc::clone(server), Arc::clone(weather));
     let service = service_fn(move |request: Request<Body>| {
-        let (server, weather) = (Arc::clone(&server), *weather.lock().unwrap());
+        let (server, weather) = (Arc::clone(&server), *lock(&weather));
         async move {
             server.asked.fetch_add(1, Ordering::SeqCst);
             let (head, body) = request.into_parts();

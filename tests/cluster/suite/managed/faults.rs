@@ -91,7 +91,6 @@ fn is_write_of_secret(asked: &Asked) -> bool {
 /// Each of three resources is looked at every two seconds, which takes eight requests.
 fn is_patient(asked: &[Asked], begun: Instant) {
     let most = 40.0 + 12.0 * begun.elapsed().as_secs_f64();
-    println!("{} requests, at most {most:.0}", asked.len());
     assert!(
         (asked.len() as f64) < most,
         "{} of {most}: {asked:?}",
