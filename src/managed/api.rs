@@ -8,6 +8,8 @@ use kube::{Client, Config};
 /// A watch ends after so many seconds and goes on where it was: one that shows nothing
 /// any more, and does not end, is noticed a little later.
 const WATCH: u32 = 30;
+/// So many objects are read at once.
+const PAGE: u32 = 100;
 /// A connection on which an answer is awaited and nothing comes is given up. A watch
 /// has ended by then; a single request has a shorter deadline of its own.
 const SILENCE: Duration = Duration::from_secs(WATCH as u64 + 15);
@@ -28,5 +30,5 @@ pub(super) async fn client() -> Result<Client, String> {
 
 /// How objects are watched.
 pub(super) fn watching() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH)
+    watcher::Config::default().timeout(WATCH).page_size(PAGE)
 }

@@ -22,6 +22,8 @@ use super::plan::{Output, SecretName};
 pub const FIELD_MANAGER: &str = "phase-csi-provider";
 /// The label of every Secret that was written: by it they are watched.
 pub const LABEL: (&str, &str) = ("secrets.phase.dev/managed", "true");
+/// What all our annotations of Secrets begin with.
+pub(super) const OURS: &str = "secrets.phase.dev/";
 /// The annotation with the digest of the content.
 pub const CONTENT: &str = "secrets.phase.dev/content-hash";
 /// For one request to the API server, connection and all.

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::apply::{FIELD_MANAGER, WITHIN};
+use super::backoff;
 use super::contents::refused;
 use super::mirror::SecretProviderClass;
 use super::news::Readers;
@@ -31,7 +32,8 @@ use super::plan::SecretName;
 use super::reconcile::ANSWER_WITHIN;
 use super::redeploy::{Workload, annotation, wishes};
 use super::status::{Reason, Trouble};
-use super::token;
+use super::token::Tokens;
+use crate::cause::Cause;
 use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::digest;
@@ -102,6 +104,7 @@ pub(super) struct Following<U> {
     pub(super) client: kube::Client,
     pub(super) recorder: Recorder,
     pub(super) snapshot: Arc<Snapshot<U>>,
+    pub(super) tokens: Arc<Tokens>,
     pub(super) hosts: AllowedHosts,
     pub(super) classes: Store<SecretProviderClass>,
     /// How often Phase is asked.
@@ -194,7 +197,7 @@ pub(super) async fn reconcile<U: Upstream, W: Workload>(
     if !is_concerned {
         return Ok(Action::await_change());
     }
-    let interval = context.all.interval.mul_f64(0.9 + 0.2 * fastrand::f64());
+    let interval = backoff::spread(context.all.interval);
     Ok(Action::requeue(
         next.map_or(interval, |next| next.min(interval)),
     ))
@@ -275,7 +278,7 @@ impl<U: Upstream, W: Workload> Context<U, W> {
             namespace,
             name: secret.clone(),
         };
-        let token = token::read(&self.all.client, &secret).await?;
+        let token = self.all.tokens.read(&self.all.client, &secret).await?;
         tokens.push(*token.name());
         let ask = Ask {
             token,
@@ -290,7 +293,12 @@ impl<U: Upstream, W: Workload> Context<U, W> {
             .snapshot
             .answer(ask, || Ok(recipe(read, interval)))
             .await;
-        let reply = reply.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
+        let reply = reply.map_err(|refusal| {
+            if refusal.cause == Cause::RefusedCredential {
+                self.all.tokens.forget(&secret);
+            }
+            Trouble::new(refusal.cause.into(), refusal)
+        })?;
         Ok(Some(reply.about.version.clone()))
     }
 

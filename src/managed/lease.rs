@@ -4,6 +4,9 @@
 //! change for as long as it lasts, by its own monotonic clock. Whoever holds it stops
 //! before that, if it cannot renew it.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -12,6 +12,7 @@
 pub mod adopt;
 mod api;
 pub mod apply;
+mod backoff;
 mod contents;
 pub mod controller;
 pub mod data;

@@ -10,10 +10,12 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use super::adopt::{self, Predecessors};
 use super::apply::Write;
+use super::backoff::{self, Backoff};
 use super::contents::{self, Part};
 use super::health::States;
 use super::news::Readers;
@@ -23,15 +25,13 @@ use super::plan::{Plan, SecretName};
 use super::resource::SecretStatus;
 use super::status::{Reason, Trouble};
 use super::take_back::take_back;
-use super::token;
+use super::token::Tokens;
+use crate::cause::Cause;
 use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
-use crate::snapshot::{About, Ask, News, Snapshot, Upstream, VolumeId, lock};
+use crate::snapshot::{About, Ask, News, Snapshot, Upstream, VolumeId};
 
-/// How long a resource that failed waits at first, and at most, before it is tried again.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// How long one question to the memory may take.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -45,6 +45,10 @@ pub(super) struct Context<U, K: Owner> {
     pub(super) states: States,
     /// What is remembered of Phase.
     pub(super) snapshot: Arc<Snapshot<U>>,
+    /// The tokens that were read a moment ago.
+    pub(super) tokens: Arc<Tokens>,
+    /// Whose turn it is, in the order in which they have come.
+    pub(super) turns: Arc<Semaphore>,
     /// Who reads with which token.
     pub(super) readers: Arc<Readers<K>>,
     /// How often Phase is asked for resources that do not say it.
@@ -64,8 +68,8 @@ pub(super) struct Context<U, K: Owner> {
     pub(super) live: Arc<[Store<PartialObjectMeta<Secret>>]>,
     /// What was written last, by Secret; little more than there are in `live`.
     pub(super) written: Mutex<HashMap<SecretName, Written>>,
-    /// How often each resource has failed in a row: no more than there are resources.
-    pub(super) failures: Mutex<HashMap<ObjectRef<K>, u32>>,
+    /// How often each resource has failed in a row.
+    pub(super) failures: Backoff<ObjectRef<K>>,
     /// What was told of each resource that has no status: no more than there are.
     pub(super) told: Mutex<HashMap<ObjectRef<K>, Reason>>,
     /// Which resources were taken over.
@@ -132,6 +136,11 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
     object: Arc<K>,
     context: Arc<Context<U, K>>,
 ) -> Result<Action, std::convert::Infallible> {
+    let turn = context.turns.acquire().await;
+    // It may have changed while others had their turn.
+    let Some(object) = context.resources.get(&ObjectRef::from_obj(&*object)) else {
+        return Ok(Action::await_change());
+    };
     let running = context.states.figures.begin();
     let mut outcome = Outcome::default();
     match context.plans(&*object) {
@@ -151,19 +160,23 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
         }
         Err(trouble) => outcome.troubles.push(trouble),
     }
+    drop(turn);
     let is_failed = outcome
         .troubles
         .iter()
         .any(|trouble| trouble.reason.is_passing());
     let is_idle = outcome.troubles.is_empty() && outcome.interval.is_none();
-    let interval = outcome.interval.unwrap_or(LONGEST_WAIT);
+    let interval = outcome.interval.unwrap_or(backoff::LONGEST);
     let reason = outcome.reason();
     let state = ObjectRef::from_obj(&*object).erase();
     match is_idle {
         true => context.states.gone(&state),
         false => context.states.is(state, reason),
     }
+    // Secrets are waited for: what wants to be written already comes first.
+    let turn = context.turns.acquire().await;
     let told = object.tell(&context, outcome).await;
+    drop(turn);
     if let Err(error) = &told {
         warn!(
             object = name(&*object),
@@ -171,12 +184,13 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
         );
     }
     running.ended(reason);
-    let wait = context.wait(&object, is_failed || told.is_err(), interval);
     if is_idle {
         return Ok(Action::await_change());
     }
-    // A tenth sooner or later, so that equal intervals do not meet.
-    Ok(Action::requeue(wait.mul_f64(0.9 + 0.2 * fastrand::f64())))
+    let is_there = |object: &ObjectRef<_>| context.resources.get(object).is_some();
+    let (key, is_failed) = (ObjectRef::from_obj(&*object), is_failed || told.is_err());
+    let wait = context.failures.wait(key, is_failed, interval, is_there);
+    Ok(Action::requeue(backoff::spread(wait)))
 }
 
 impl<U, K: Owner> Context<U, K> {
@@ -189,21 +203,6 @@ impl<U, K: Owner> Context<U, K> {
             kept.map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;
         }
         Ok(plans)
-    }
-
-    /// How long a resource is left alone now.
-    fn wait(&self, object: &K, is_failed: bool, interval: Duration) -> Duration {
-        let mut failures = lock(&self.failures);
-        let object = ObjectRef::from_obj(object);
-        if !is_failed {
-            failures.remove(&object);
-            return interval;
-        }
-        failures.retain(|object, _| self.resources.get(object).is_some());
-        let times = failures.entry(object).or_insert(0);
-        *times = times.saturating_add(1);
-        let wait = FIRST_WAIT * 2_u32.saturating_pow(times.saturating_sub(1).min(16));
-        wait.min(LONGEST_WAIT).min(interval.max(FIRST_WAIT))
     }
 }
 
@@ -222,7 +221,7 @@ async fn attempt<U: Upstream, K: Owner>(
     outcome.interval = Some(interval);
     let names = plan.outputs.iter().map(|output| output.secret.clone());
     outcome.wanted.extend(names);
-    let token = token::read(&context.client, &plan.token).await?;
+    let token = context.tokens.read(&context.client, &plan.token).await?;
     outcome.tokens.push(*token.name());
     let ask = Ask {
         token,
@@ -233,7 +232,12 @@ async fn attempt<U: Upstream, K: Owner>(
     };
     let recipe = || Ok(contents::recipe(&plan, name(object).into()));
     let reply = context.snapshot.answer(ask, recipe).await;
-    let reply = reply.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
+    let reply = reply.map_err(|refusal| {
+        if refusal.cause == Cause::RefusedCredential {
+            context.tokens.forget(&plan.token);
+        }
+        Trouble::new(refusal.cause.into(), refusal)
+    })?;
     outcome.about = Some(Arc::clone(&reply.about));
     if let Some(stale) = reply.stale {
         outcome.is_stale = true;

@@ -82,19 +82,19 @@ fn read<K: DeserializeOwned>(object: &DynamicObject) -> Result<K, Unreadable> {
         value["metadata"]["managedFields"].take();
         value.extend(data.iter().map(|(key, data)| (key.clone(), data.clone())));
     }
-    let first = serde_json::from_value(value.clone());
+    let first = K::deserialize(&value);
     let read = first.or_else(|error| {
         value["status"].take();
-        serde_json::from_value(value.clone()).map_err(|_| error)
+        K::deserialize(&value).map_err(|_| error)
     });
     read.map_err(|error| Unreadable {
-        field: field::<K>(value, &error),
+        field: field::<K>(&value, &error),
         problem: error.to_string().chars().take(LONGEST).collect(),
     })
 }
 
 /// The field without which it would not be wrong in this way.
-fn field<K: DeserializeOwned>(value: Value, error: &serde_json::Error) -> String {
+fn field<K: DeserializeOwned>(value: &Value, error: &serde_json::Error) -> String {
     let error = error.to_string();
     let fields = value["spec"].as_object().into_iter().flat_map(Map::keys);
     let is_it = |field: &&String| {
@@ -102,10 +102,8 @@ fn field<K: DeserializeOwned>(value: Value, error: &serde_json::Error) -> String
         without["spec"]
             .as_object_mut()
             .map(|spec| spec.remove(*field));
-        serde_json::from_value::<K>(without)
-            .map_err(|error| error.to_string())
-            .err()
-            != Some(error.clone())
+        let other = K::deserialize(&without).err();
+        other.map(|other| other.to_string()).as_ref() != Some(&error)
     };
     let found = fields.into_iter().find(is_it);
     found.map_or_else(|| "spec".to_owned(), |field| format!("spec.{field}"))

@@ -1,13 +1,15 @@
-//! The service token of a `PhaseSecret`, out of the Secret that it names, read anew each
-//! time: a token that was replaced needs no restart.
+//! The service token of a `PhaseSecret`, out of the Secret that it names, read anew again
+//! and again: a token that was replaced needs no restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use http::Request;
 use kube::client::Body;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::apply::WITHIN;
 use super::plan::SecretName;
@@ -15,6 +17,10 @@ use super::status::{Reason, Trouble};
 use crate::credential::TOKEN_KEYS;
 use crate::phase::token::Token;
 use crate::render::encoding::Encoding;
+use crate::snapshot::lock;
+
+/// Many resources share a token: for so long it is not read for each of them.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -65,25 +71,71 @@ struct Secret {
     data: BTreeMap<String, SecretString>,
 }
 
-/// Reads the token of a Secret.
-///
-/// # Errors
-/// [`TokenError`], which shows nothing of the token.
-pub async fn read(client: &kube::Client, secret: &SecretName) -> Result<Token, TokenError> {
-    let found = timeout(WITHIN, get(client, secret));
-    let found = found
-        .await
-        .unwrap_or_else(|_| Err(TokenError::Unanswered(secret.clone())))?;
-    let entry = TOKEN_KEYS
-        .iter()
-        .find_map(|key| Some((*key, found.data.get(*key)?)));
-    let (key, text) = entry.ok_or_else(|| TokenError::NoKey(secret.clone()))?;
+/// Reads tokens.
+#[derive(Default)]
+pub struct Tokens(Mutex<HashMap<SecretName, Read>>);
+
+/// What a Secret held a moment ago.
+struct Read {
+    at: Instant,
+    key: &'static str,
+    text: SecretString,
+}
+
+impl Tokens {
+    /// The token of a Secret, as it is or was a moment ago.
+    ///
+    /// # Errors
+    /// [`TokenError`], which shows nothing of the token.
+    pub async fn read(
+        &self,
+        client: &kube::Client,
+        secret: &SecretName,
+    ) -> Result<Token, TokenError> {
+        if let Some(read) = self.fresh(secret) {
+            return token(secret, &read);
+        }
+        let found = timeout(WITHIN, get(client, secret));
+        let found = found
+            .await
+            .unwrap_or_else(|_| Err(TokenError::Unanswered(secret.clone())))?;
+        let mut data = found.data;
+        let entry = TOKEN_KEYS
+            .iter()
+            .find_map(|key| Some((*key, data.remove(*key)?)));
+        let (key, text) = entry.ok_or_else(|| TokenError::NoKey(secret.clone()))?;
+        let at = Instant::now();
+        let read = Read { at, key, text };
+        let token = token(secret, &read)?;
+        lock(&self.0).insert(secret.clone(), read);
+        Ok(token)
+    }
+
+    /// The next one who asks reads it anew: it was refused.
+    pub fn forget(&self, secret: &SecretName) {
+        lock(&self.0).remove(secret);
+    }
+
+    /// No others than those of a moment are kept.
+    fn fresh(&self, secret: &SecretName) -> Option<Read> {
+        let mut all = lock(&self.0);
+        all.retain(|_, read| read.at.elapsed() < FRESH);
+        let Read { at, key, text } = all.get(secret)?;
+        Some(Read {
+            at: *at,
+            key,
+            text: text.clone(),
+        })
+    }
+}
+
+fn token(secret: &SecretName, read: &Read) -> Result<Token, TokenError> {
     let malformed = |problem: String| TokenError::Malformed {
         secret: secret.clone(),
-        key,
+        key: read.key,
         problem,
     };
-    let text = text.expose_secret();
+    let text = read.text.expose_secret();
     let bytes = Encoding::Base64.decode(text);
     let bytes = bytes.map_err(|_| malformed("not base64".to_owned()))?;
     let text = std::str::from_utf8(bytes.expose_secret());

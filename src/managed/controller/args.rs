@@ -58,7 +58,7 @@ pub struct ControllerArgs {
     )]
     pub leader_election_namespace: Option<String>,
 
-    /// How many resources are worked on at once, in each namespace or in the whole cluster
+    /// How many resources are worked on at once
     #[arg(
         long,
         env = "PHASE_CSI_CONCURRENCY", hide_env = true, value_name = "NUMBER",

@@ -18,13 +18,15 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Resource};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use crate::managed::adopt::Released;
 use crate::managed::api;
-use crate::managed::apply::LABEL;
+use crate::managed::apply::{LABEL, OURS};
+use crate::managed::backoff::Backoff;
 use crate::managed::follow::{self, Following, wishing};
 use crate::managed::health::{Health, States, Unlisted};
 use crate::managed::mirror::SecretProviderClass;
@@ -36,6 +38,7 @@ use crate::managed::resource::PhaseSecret;
 use crate::managed::stored::stored;
 use crate::managed::take_back::bury;
 use crate::managed::tell::recorder;
+use crate::managed::token::Tokens;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::Client;
 use crate::snapshot::Snapshot;
@@ -51,7 +54,10 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     let (live, live_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let (resources, resource_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let (classes, class_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
+    let concurrency = places.first().map_or(1, |place| place.concurrency);
     let shared = Shared {
+        tokens: Arc::default(),
+        turns: Arc::new(Semaphore::new(concurrency.into())),
         snapshot,
         live: live.into(),
         owners: Arc::new(Owners {
@@ -83,6 +89,7 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
             client: place.client.clone(),
             recorder: recorder(&place.client),
             snapshot: Arc::clone(&shared.snapshot),
+            tokens: Arc::clone(&shared.tokens),
             hosts: place.hosts.clone(),
             classes: classes.clone(),
             interval: place.interval.unwrap_or(place.poll_interval),
@@ -123,6 +130,9 @@ fn pokes<K: Owner>(places: &[Place]) -> (Pokes<K>, Vec<Receiver<ObjectRef<K>>>) 
 /// What all places and kinds share: a resource of one may have a Secret in another.
 #[derive(Clone)]
 struct Shared {
+    tokens: Arc<Tokens>,
+    /// Of all kinds and places together.
+    turns: Arc<Semaphore>,
     snapshot: Arc<Snapshot<Arc<Client>>>,
     live: Arc<[Store<PartialObjectMeta<Secret>>]>,
     owners: Arc<Owners>,
@@ -166,7 +176,8 @@ impl Place {
         // Only their metadata is asked for.
         let secrets = self.api::<PartialObjectMeta<Secret>>();
         let drifted = watcher(secrets, api::watching().labels(&label));
-        let drifted = drifted.default_backoff().reflect(writer).touched_objects();
+        let drifted = drifted.default_backoff().modify(slim);
+        let drifted = drifted.reflect(writer).touched_objects();
         let mut drifted = pin!(drifted);
         while let Some(secret) = drifted.next().await {
             match secret {
@@ -213,6 +224,8 @@ impl Place {
             client: self.client,
             states: States::new(Arc::clone(&health.figures)),
             snapshot: shared.snapshot,
+            tokens: shared.tokens,
+            turns: shared.turns,
             readers,
             hosts: self.hosts,
             keeps_to_namespace: self.keeps_to_namespace,
@@ -222,13 +235,12 @@ impl Place {
             owners: shared.owners,
             live: shared.live,
             written: Mutex::default(),
-            failures: Mutex::default(),
+            failures: Backoff::default(),
             told: Mutex::default(),
             released: Released::default(),
         });
-        let config = Config::default()
-            .debounce(TOGETHER)
-            .concurrency(self.concurrency);
+        // All that wait for their turn are in it, too.
+        let config = Config::default().debounce(TOGETHER).concurrency(0);
         let poked = unfold(poked, async |mut poked| {
             let object = poked.recv().await?;
             Some((object, poked))
@@ -320,6 +332,15 @@ impl Place {
 fn say(health: &Health, error: &watcher::Error) {
     health.figures.watch_failed();
     warn!(%error, "the API server cannot be watched: look at the definition (crd) and the rights");
+}
+
+/// What is needed of a Secret.
+fn slim(secret: &mut PartialObjectMeta<Secret>) {
+    secret.metadata.managed_fields = None;
+    secret.metadata.labels = None;
+    if let Some(annotations) = &mut secret.metadata.annotations {
+        annotations.retain(|key, _| key.starts_with(OURS));
+    }
 }
 
 /// Waits until resources and Secrets have been listed once.

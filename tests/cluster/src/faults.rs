@@ -68,7 +68,10 @@ impl Asked {
 
 /// What `wanted` says of a request, and what then happens to it.
 type Rule = (Box<dyn Fn(&Asked) -> bool + Send>, Fault);
-type Answer = Response<StreamBody<BoxStream<'static, Result<Frame<Bytes>, Broken>>>>;
+type Frames = BoxStream<'static, Result<Frame<Bytes>, Broken>>;
+type Answer = Response<StreamBody<Frames>>;
+/// A blow for the watches whose path has the text in it.
+type Blows = broadcast::Receiver<(&'static str, Blow)>;
 
 /// The way to the API server of one controller.
 pub struct Way {
@@ -83,7 +86,7 @@ struct Shared {
     client: Client,
     rules: Mutex<Vec<Rule>>,
     asked: Mutex<Vec<Asked>>,
-    blows: broadcast::Sender<Blow>,
+    blows: broadcast::Sender<(&'static str, Blow)>,
 }
 
 /// The connection is to be cut.
@@ -137,9 +140,10 @@ impl Way {
         self.shared.rules.lock().unwrap().clear();
     }
 
-    /// All watches that run now.
-    pub fn strike(&self, blow: Blow) {
-        self.shared.blows.send(blow).expect("a watch runs");
+    /// All watches that run now whose path has this in it.
+    pub fn strike(&self, path: &'static str, blow: Blow) {
+        let sent = self.shared.blows.send((path, blow));
+        sent.expect("a watch runs");
     }
 
     /// Nobody listens any more, and every connection is cut.
@@ -190,7 +194,7 @@ async fn answered(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Ans
         path: request.uri().to_string(),
         at: Instant::now(),
     };
-    let is_watch = asked.path.contains("watch=true");
+    let path = asked.path.clone();
     let fault = {
         let rules = shared.rules.lock().unwrap();
         let found = rules.iter().rev().find(|(wanted, _)| wanted(&asked));
@@ -216,46 +220,51 @@ async fn answered(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Ans
     }
     let body = BodyDataStream::new(body);
     let body = body.map(|bytes| bytes.map(Frame::data).map_err(|_| Broken));
-    let body = match is_watch {
-        true => until_struck(body.boxed(), blows),
+    let body = match path.contains("watch=true") {
+        true => until_struck(path, body.boxed(), blows),
         false => body.boxed(),
     };
     Ok(Response::from_parts(head, StreamBody::new(body)))
 }
 
 /// A watch, until a blow falls.
-fn until_struck(
-    body: BoxStream<'static, Result<Frame<Bytes>, Broken>>,
-    blows: broadcast::Receiver<Blow>,
-) -> BoxStream<'static, Result<Frame<Bytes>, Broken>> {
-    let next = async |(mut body, mut blows, is_over): (
-        BoxStream<'static, _>,
-        broadcast::Receiver<Blow>,
-        bool,
-    )| {
+fn until_struck(path: String, body: Frames, blows: Blows) -> Frames {
+    let next = async |(path, mut body, mut blows, is_over): (String, Frames, Blows, bool)| {
         if is_over {
             return None;
         }
         tokio::select! {
             biased;
-            Ok(blow) = blows.recv() => {
+            blow = struck(&path, &mut blows) => {
                 let last = match blow {
                     Blow::Cut => Err(Broken),
-                    Blow::Gone => {
-                        let event = json!({"type": "ERROR", "object": {
-                            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                            "message": "too old resource version: 1 (2)", "reason": "Expired", "code": 410,
-                        }});
-                        Ok(Frame::data(Bytes::from(format!("{event}\n"))))
-                    }
+                    Blow::Gone => Ok(Frame::data(gone())),
                     Blow::Freeze => std::future::pending().await,
                 };
-                Some((last, (body, blows, true)))
+                Some((last, (path, body, blows, true)))
             }
-            frame = body.next() => Some((frame?, (body, blows, false))),
+            frame = body.next() => Some((frame?, (path, body, blows, false))),
         }
     };
-    unfold((body, blows, false), next).boxed()
+    unfold((path, body, blows, false), next).boxed()
+}
+
+/// The blow that falls on this watch.
+async fn struck(path: &str, blows: &mut Blows) -> Blow {
+    loop {
+        let (part, blow) = blows.recv().await.expect("few blows, and a way that stays");
+        if path.contains(part) {
+            return blow;
+        }
+    }
+}
+
+fn gone() -> Bytes {
+    let event = json!({"type": "ERROR", "object": {
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "too old resource version: 1 (2)", "reason": "Expired", "code": 410,
+    }});
+    Bytes::from(format!("{event}\n"))
 }
 
 /// An answer as the API server gives it.

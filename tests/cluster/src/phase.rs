@@ -80,7 +80,9 @@ impl Phase {
             }]);
             seed.accounts.push(account);
         }
-        Self(Arc::new(Emulator::start(Options::new(seed)).await.unwrap()))
+        let emulator = Emulator::start(Options::new(seed)).await.unwrap();
+        emulator.control().warm_up();
+        Self(Arc::new(emulator))
     }
 
     /// The name of an app of a fleet, and of its token.

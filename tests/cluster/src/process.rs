@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -61,6 +62,20 @@ impl Process {
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
+    }
+
+    /// The time that processors have spent on it.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn processor_time(&self) -> Duration {
+        let pid = self.child.id().expect("it runs");
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let spent = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = spent.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        let a_second = rustix::param::clock_ticks_per_second();
+        Duration::from_millis(ticks * 1_000 / a_second)
     }
 
     /// Its memory that is in use, and the most that ever was, in MiB.

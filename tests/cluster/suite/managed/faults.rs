@@ -91,7 +91,6 @@ fn is_write_of_secret(asked: &Asked) -> bool {
 /// Each of three resources is looked at every two seconds, which takes eight requests.
 fn is_patient(asked: &[Asked], begun: Instant) {
     let most = 40.0 + 12.0 * begun.elapsed().as_secs_f64();
-    println!("{} requests, at most {most:.0}", asked.len());
     assert!(
         (asked.len() as f64) < most,
         "{} of {most}: {asked:?}",
@@ -151,10 +150,10 @@ async fn an_answer_that_is_lost_does_no_harm() {
 async fn a_watch_that_is_cut_goes_on_where_it_was() {
     let mut kept = Kept::start("managed-cut").await;
     for _ in 0..2 {
-        kept.controller.way().strike(Blow::Cut);
+        kept.controller.way().strike("", Blow::Cut);
         sleep(Duration::from_millis(300)).await;
     }
-    kept.controller.way().strike(Blow::Cut);
+    kept.controller.way().strike("", Blow::Cut);
     kept.change().await;
     kept.has_followed().await;
     let asked = kept.controller.way().asked();
@@ -178,7 +177,7 @@ async fn what_changes_while_a_watch_is_too_old_is_found() {
         |asked| asked.path.contains("watch=true"),
         Fault::Status(410, None),
     );
-    way.strike(Blow::Gone);
+    way.strike("", Blow::Gone);
     let begun = Instant::now();
     kept.change().await;
     sleep(Duration::from_secs(4)).await;
@@ -191,11 +190,37 @@ async fn what_changes_while_a_watch_is_too_old_is_found() {
 #[tokio::test]
 async fn a_watch_that_has_died_silently_is_noticed() {
     let mut kept = Kept::start("managed-frozen").await;
-    kept.controller.way().strike(Blow::Freeze);
+    kept.controller.way().strike("", Blow::Freeze);
     let begun = Instant::now();
     kept.change().await;
     kept.has_followed().await;
     is_patient(&kept.controller.way().asked(), begun);
+}
+
+/// What the controller has written itself is no news to it, and a token that several
+/// resources share is read once a moment.
+#[tokio::test]
+async fn a_watch_that_comes_late_makes_nobody_busy() {
+    let mut kept = Kept::start("managed-late").await;
+    kept.controller.way().strike("/secrets?", Blow::Freeze);
+    let begun = Instant::now();
+    kept.controller.phase.set("/", "KEY", "canary-2");
+    for secret in ["phase", "drift", "change"] {
+        kept.controller.shows(secret, "KEY", "canary-2").await;
+    }
+    sleep(Duration::from_secs(10)).await;
+    let asked = kept.controller.way().asked();
+    is_patient(&asked, begun);
+    let is_of_token = |asked: &&Asked| asked.path.contains("/secrets/phase-service-token");
+    let read = asked.iter().filter(is_of_token).count();
+    let most = begun.elapsed().as_secs() / 5 + 2;
+    assert!(read as u64 <= most, "{read} of {most}");
+    let told = asked
+        .iter()
+        .filter(|asked| asked.path.contains("/status"))
+        .count();
+    assert!(told <= 6, "{told} statuses for three changes");
+    assert_eq!(kept.writes.of("phase"), 1);
 }
 
 /// It takes as long as a silent connection is trusted.
@@ -206,7 +231,7 @@ async fn a_list_that_is_never_answered_is_asked_for_again() {
     controller.resource("shop", named("shop")).await;
     controller.synced("shop", "Synced").await;
     let is_list =
-        |asked: &Asked| asked.path.contains("limit=500") && asked.path.contains("managed-list");
+        |asked: &Asked| asked.path.contains("limit=100") && asked.path.contains("managed-list");
     controller.way().disturb(is_list, Fault::Hang);
     controller.way().asked();
     controller.restart(0).await;

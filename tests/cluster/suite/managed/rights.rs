@@ -178,6 +178,12 @@ async fn the_charts_rights_are_those_that_are_needed() {
         .with(format!("--audit-policy-file={}", policy.display()))
         .with(format!("--audit-log-path={}", log.display()));
     api.restart(None).await;
+    let classes = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube/crds.yaml");
+    let define = format!(
+        "kubectl apply -f {} && kubectl wait --for=condition=Established crd --all",
+        classes.display()
+    );
+    api.kubectl(&define).await.unwrap();
     for is_namespaced in [true, false] {
         in_mode(&api, is_namespaced).await;
     }
@@ -321,6 +327,18 @@ async fn everything_works(release: &Release<'_>, controller: &Controller, billin
     eventually("the other type", async || {
         let found = controller.namespace.secret("typed").await?;
         (found.type_.as_deref() == Some("kubernetes.io/basic-auth")).then_some(())
+    })
+    .await;
+
+    let class = json!({
+        "phaseApp": "shop", "phaseHost": controller.phase.url(), "mirror": "- secretName: mirrored",
+    });
+    controller.namespace.class("shop", class, json!([])).await;
+    controller.shows("mirrored", "username", "canary-two").await;
+    controller.namespace.delete_class("shop").await;
+    eventually("the mirror to go", async || {
+        let found = controller.namespace.secret("mirrored").await;
+        found.is_none().then_some(())
     })
     .await;
 
