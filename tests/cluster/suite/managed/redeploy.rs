@@ -14,14 +14,14 @@ async fn every_kind_that_uses_the_secret_in_any_way_restarts_and_jobs_are_named(
     let controller = Controller::start("managed-kinds", secrets).await;
     let by = |pod: Value| (wish("true"), json!({}), pod);
     let volume =
-        |source: Value| by(json!({"volumes": [source], "containers": [container(json!({}))]}));
+        |source: Value| by(json!({"volumes": [source], "containers": [container(&json!({}))]}));
     let projected = json!({"name": "v", "projected": {"sources": [{"secret": {"name": "shop"}}]}});
     let own = json!({"name": "v", "secret": {"secretName": "shop"}});
     let variables = json!({"envFrom": [{"secretRef": {"name": "shop"}}]});
-    let init = json!({"initContainers": [container(variables.clone()).with("name", json!("first"))], "containers": [container(json!({}))]});
-    let uses = json!({"containers": [container(variables)]});
+    let init = json!({"initContainers": [container(&variables).with("name", json!("first"))], "containers": [container(&json!({}))]});
+    let uses = json!({"containers": [container(&variables)]});
     let pulls =
-        json!({"containers": [container(json!({}))], "imagePullSecrets": [{"name": "shop"}]});
+        json!({"containers": [container(&json!({}))], "imagePullSecrets": [{"name": "shop"}]});
     let no = (wish("false"), json!({}), uses.clone());
     let silent = (json!({}), json!({}), uses.clone());
     let workloads = [
@@ -87,7 +87,7 @@ async fn a_selector_narrows_the_restarts_and_many_are_paced() {
     let secrets = vec![secret("/", "KEY", "canary-1")];
     let controller = Controller::start("managed-pace", secrets).await;
     let uses =
-        json!({"containers": [container(json!({"envFrom": [{"secretRef": {"name": "shop"}}]}))]});
+        json!({"containers": [container(&json!({"envFrom": [{"secretRef": {"name": "shop"}}]}))]});
     let names: Vec<_> = (0..8).map(|number| format!("web-{number}")).collect();
     let labelled = |tier: &str| (wish("true"), json!({"tier": tier}), uses.clone());
     let mut workloads: Vec<_> = names
@@ -165,7 +165,7 @@ fn wish(value: &str) -> Value {
     json!({"secrets.phase.dev/redeploy": value})
 }
 
-fn container(extra: Value) -> Value {
+fn container(extra: &Value) -> Value {
     let mut container = json!({"name": "app", "image": "none"});
     container
         .as_object_mut()
