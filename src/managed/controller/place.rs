@@ -46,6 +46,9 @@ use crate::snapshot::Snapshot;
 /// Changes of one resource within this time are one.
 const TOGETHER: Duration = Duration::from_millis(200);
 
+/// How many resources may wait for each that is worked on.
+const WAITING: u16 = 64;
+
 /// So many resources may wait that were changed elsewhere.
 const MOST_POKES: usize = 1_024;
 
@@ -239,8 +242,11 @@ impl Place {
             told: Mutex::default(),
             released: Released::default(),
         });
-        // All that wait for their turn are in it, too.
-        let config = Config::default().debounce(TOGETHER).concurrency(0);
+        // Those that wait for their turn are in it, too: with each step all are looked at,
+        // so they are not without bound.
+        let config = Config::default()
+            .debounce(TOGETHER)
+            .concurrency(self.concurrency.saturating_mul(WAITING));
         let poked = unfold(poked, async |mut poked| {
             let object = poked.recv().await?;
             Some((object, poked))
