@@ -1,6 +1,7 @@
 //! Workloads whose pods mount a class: restarted after what it holds has changed.
 
 use std::fmt::Debug;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
@@ -144,6 +145,28 @@ async fn workloads_that_mount_a_changed_class_restart_once() {
         told.iter().any(|(_, note)| note
             == "its pods are restarted, since they mount what has changed: class shop")
     );
+}
+
+/// A node, which asks as often as the controller, may give its pods what it has for one
+/// and a half intervals and as much again.
+#[tokio::test]
+async fn a_restart_waits_until_every_node_has_the_change() {
+    let secrets = vec![secret("/", "KEY", "canary-1")];
+    let controller = Controller::start_disturbable("follow-waits", secrets).await;
+    class(&controller, "shop", json!({})).await;
+    workload::<Deployment>(&controller, "web", "true", shop()).await;
+    let state = async |number: usize| {
+        eventually("what it started with", async || {
+            started::<Deployment>(&controller, "web").await[number].clone()
+        })
+        .await
+    };
+    let before = state(0).await;
+    let changed = Instant::now();
+    controller.phase.set("/", "KEY", "canary-2");
+    assert_ne!(state(1).await, before);
+    // It asks every two seconds.
+    assert!(changed.elapsed() >= Duration::from_secs(5), "too early");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use phase_csi_cluster::{Controller, Line, OwnApi, Programs, eventually, secret};
 use serde_json::json;
 
+use super::uid;
 use played::{FINALIZER, Operator, Watch, managers};
 
 const PAGE: &str = include_str!("../../../../docs/moving-from-the-operator.md");
@@ -312,14 +313,4 @@ async fn adopted(controller: &Controller, secret: &str) -> String {
         events.into_iter().find(is_it).map(|(_, note)| note)
     })
     .await
-}
-
-async fn uid(controller: &Controller, name: &str) -> Option<String> {
-    controller
-        .namespace
-        .secret(name)
-        .await
-        .unwrap()
-        .metadata
-        .uid
 }
