@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use phase_csi_provider::class::Class;
+use phase_csi_provider::class::{Class, Mirror, Mistake};
 use phase_csi_provider::phase::allowed::AllowedHosts;
 use phase_csi_provider::phase::environment::Secret;
 use phase_csi_provider::phase::host::Host;
@@ -21,28 +21,33 @@ fuzz_target!(|parts: (&str, &str, &str)| {
         ("processors", processors),
     ];
     match Class::read(parameters, &hosts) {
-        Err(mistakes) => {
-            assert!(!mistakes.is_empty());
-            for mistake in mistakes {
-                assert!(!mistake.to_string().is_empty());
-                if let Some(at) = mistake.place.at {
-                    let text = if mistake.place.parameter == "objects" {
-                        objects
-                    } else {
-                        processors
-                    };
-                    // A lone carriage return ends a line of YAML too.
-                    let lines = text.split(['\n', '\r']).count();
-                    assert!(at.line >= 1 && at.line <= lines);
-                }
-            }
-        }
+        Err(mistakes) => stand_in(&mistakes, &parameters),
         Ok(class) => {
             assert_eq!(class.query.selections.len(), class.layout.objects.len());
             drop(render::files(&answer(&class, value), &class.layout));
         }
     }
+    let parameters = [("phaseApp", "a"), ("mirror", value)];
+    match Class::read(parameters, &hosts) {
+        Err(mistakes) => stand_in(&mistakes, &parameters),
+        Ok(class) => assert_eq!(class.mirrors, Mirror::list(value)),
+    }
 });
+
+/// Each mistake says something, and stands in its parameter's text.
+fn stand_in(mistakes: &[Mistake], parameters: &[(&str, &str)]) {
+    assert!(!mistakes.is_empty());
+    for mistake in mistakes {
+        assert!(!mistake.to_string().is_empty());
+        if let Some(at) = mistake.place.at {
+            let is_of = |(name, _): &&(&str, &str)| *name == mistake.place.parameter;
+            let (_, text) = parameters.iter().find(is_of).expect("a parameter");
+            // A lone carriage return ends a line of YAML too.
+            let lines = text.split(['\n', '\r']).count();
+            assert!(at.line >= 1 && at.line <= lines);
+        }
+    }
+}
 
 /// Every selection takes two secrets of this value.
 fn answer(class: &Class, value: &str) -> Answer {
