@@ -14,6 +14,23 @@ pub(crate) fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32
     digest
 }
 
+/// The first half of [`of_parts`]: enough to tell things apart.
+pub(crate) fn id<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 16] {
+    let mut id = [0; 16];
+    id.copy_from_slice(&of_parts(parts)[..16]);
+    id
+}
+
+/// Of names with values, for this purpose alone.
+pub(crate) fn of_texts<'a>(
+    purpose: &'a str,
+    texts: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> [u8; 32] {
+    let texts = texts.into_iter();
+    let texts = texts.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    of_parts([purpose.as_bytes()].into_iter().chain(texts))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::apply::{FIELD_MANAGER, WITHIN};
+use super::apply::{FIELD_MANAGER, WITHIN, as_ours};
 use super::reconcile::{Context, Outcome, name};
 use super::resource::PhaseSecret;
 use crate::snapshot::lock;
@@ -227,10 +227,7 @@ async fn release<U>(
     }});
     let namespace = object.namespace().unwrap_or_default();
     let resources = Api::<PhaseSecret>::namespaced(context.client.clone(), &namespace);
-    let parameters = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let parameters = as_ours();
     let of = object.name_any();
     let patch = Patch::Merge(patch);
     let patched = timeout(WITHIN, resources.patch_metadata(&of, &parameters, &patch));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, header};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::PatchParams;
 use kube::client::Body;
 use kube::core::Status;
 use serde::Serialize;
@@ -20,6 +21,14 @@ use super::plan::{Output, SecretName};
 
 /// Who writes, for the API server and whoever reads `managedFields`.
 pub const FIELD_MANAGER: &str = "phase-csi-provider";
+/// As whom everything else is changed.
+pub(super) fn as_ours() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
 /// The label of every Secret that was written: by it they are watched.
 pub const LABEL: (&str, &str) = ("secrets.phase.dev/managed", "true");
 /// What all our annotations of Secrets begin with.

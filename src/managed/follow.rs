@@ -6,49 +6,44 @@
 //! kept. A workload says itself what its pods have started with: in an annotation of the
 //! pod template after a restart of ours, before the first one in an annotation of its own.
 
+mod mounted;
+
+pub(super) use mounted::wishing;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use k8s_openapi::api::core::v1::PodSpec;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::EventType;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::apply::{FIELD_MANAGER, WITHIN};
+use super::apply::{WITHIN, as_ours};
 use super::backoff;
-use super::contents::refused;
 use super::mirror::SecretProviderClass;
 use super::news::Readers;
 use super::plan::SecretName;
-use super::reconcile::ANSWER_WITHIN;
-use super::redeploy::{Workload, annotation, wishes};
+use super::reconcile::{ANSWER_WITHIN, name};
+use super::redeploy::{Workload, annotation};
 use super::status::{Reason, Trouble};
+use super::tell::{publish, recorder};
 use super::token::Tokens;
-use crate::cause::Cause;
-use crate::class::Class;
 use crate::deadline::Deadline;
 use crate::digest;
-use crate::phase::Answer;
 use crate::phase::allowed::AllowedHosts;
-use crate::render::{self, Layout};
-use crate::snapshot::{
-    About, Ask, Made, News, Recipe, Refusal, Settings, Snapshot, Upstream, VolumeId, lock,
-};
+use crate::snapshot::{Ask, News, Settings, Snapshot, Upstream, lock};
 use crate::telemetry::metrics::ManagedFigures;
+use mounted::{Mounted, recipe, volume, volumes};
 
 /// The annotation with the version of a class that pods have started with: this, a
 /// slash, and the class's name.
 const STARTED_WITH: &str = "class.secrets.phase.dev";
-const DRIVER: &str = "secrets-store.csi.k8s.io";
 
 /// Why a workload is not looked after.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +97,6 @@ impl From<FollowError> for Trouble {
 /// What all kinds of workloads share.
 pub(super) struct Following<U> {
     pub(super) client: kube::Client,
-    pub(super) recorder: Recorder,
     pub(super) snapshot: Arc<Snapshot<U>>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) hosts: AllowedHosts,
@@ -136,15 +130,6 @@ pub(super) struct Known {
     told: Option<String>,
 }
 
-/// A volume of a class.
-#[derive(Clone)]
-struct Mounted {
-    volume: String,
-    class: String,
-    token: Option<String>,
-    attributes: BTreeMap<String, String>,
-}
-
 /// What a workload comes to be.
 #[derive(Default)]
 struct Changes {
@@ -175,7 +160,7 @@ pub(super) async fn reconcile<U: Upstream, W: Workload>(
         if let Err(trouble) = &done {
             warn!(
                 kind = W::KIND,
-                object = name(&object),
+                object = name(&*object),
                 reason = trouble.reason.as_str(),
                 "{}",
                 trouble.message
@@ -282,7 +267,7 @@ impl<U: Upstream, W: Workload> Context<U, W> {
         tokens.push(*token.name());
         let ask = Ask {
             token,
-            inputs: inputs(&parameters),
+            inputs: digest::of_texts("mounted", &parameters),
             volume: Some(volume(object, mounted)),
             class,
             deadline: Deadline::after(ANSWER_WITHIN),
@@ -293,12 +278,7 @@ impl<U: Upstream, W: Workload> Context<U, W> {
             .snapshot
             .answer(ask, || Ok(recipe(read, interval)))
             .await;
-        let reply = reply.map_err(|refusal| {
-            if refusal.cause == Cause::RefusedCredential {
-                self.all.tokens.forget(&secret);
-            }
-            Trouble::new(refusal.cause.into(), refusal)
-        })?;
+        let reply = reply.map_err(|refusal| self.all.tokens.trouble(&secret, &refusal))?;
         Ok(Some(reply.about.version.clone()))
     }
 
@@ -368,10 +348,7 @@ impl<U: Upstream, W: Workload> Context<U, W> {
         object: &PartialObjectMeta<W>,
         patch: serde_json::Value,
     ) -> Result<(), Trouble> {
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
+        let parameters = as_ours();
         let (api, of) = (self.api(object), object.name_any());
         let patch = Patch::Merge(patch);
         self.asked(object, api.patch_metadata(&of, &parameters, &patch))
@@ -403,15 +380,9 @@ impl<U: Upstream, W: Workload> Context<U, W> {
         reason: &str,
         note: &str,
     ) {
-        let event = Event {
-            type_: kind,
-            reason: reason.to_owned(),
-            note: Some(note.chars().take(1_000).collect()),
-            action: "Restart".to_owned(),
-            secondary: None,
-        };
-        let about = object.object_ref(&());
-        drop(timeout(WITHIN, self.all.recorder.publish(&event, &about)).await);
+        // One of its own for each: a recorder would keep the text of the first.
+        let recorder = recorder(&self.all.client);
+        publish(&recorder, object, (kind, "Restart"), reason, note).await;
     }
 }
 
@@ -421,99 +392,4 @@ impl<U> Following<U> {
     fn settled(&self) -> Duration {
         Settings::fresh(self.interval).mul_f64(1.0 + 0.1 * fastrand::f64())
     }
-}
-
-/// The volumes of classes.
-fn volumes(spec: &PodSpec) -> Arc<[Mounted]> {
-    let volumes = spec.volumes.iter().flatten().filter_map(|volume| {
-        let csi = volume.csi.as_ref().filter(|csi| csi.driver == DRIVER)?;
-        let mut attributes = csi.volume_attributes.clone()?;
-        Some(Mounted {
-            volume: volume.name.clone(),
-            class: attributes.remove("secretProviderClass")?,
-            token: csi
-                .node_publish_secret_ref
-                .as_ref()
-                .map(|of| of.name.clone()),
-            attributes,
-        })
-    });
-    volumes.collect()
-}
-
-/// Everything that decides the version but the token.
-fn inputs(parameters: &BTreeMap<String, String>) -> [u8; 32] {
-    let texts = parameters.iter();
-    let texts = texts.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
-    digest::of_parts([b"mounted".as_slice()].into_iter().chain(texts))
-}
-
-/// The volume of a workload, as what is asked for again.
-fn volume<W: Workload>(object: &PartialObjectMeta<W>, mounted: &Mounted) -> VolumeId {
-    let uid = object.uid().unwrap_or_default();
-    let digest = digest::of_parts(["mounted", &uid, &mounted.volume].map(str::as_bytes));
-    let mut id = VolumeId::default();
-    id.copy_from_slice(&digest[..16]);
-    id
-}
-
-/// How the memory gets the version of a class, and nothing else of it.
-fn recipe(class: Class, interval: Duration) -> Recipe {
-    let Class { query, layout, .. } = class;
-    Recipe {
-        query,
-        max_stale: None,
-        poll_interval: Some(interval),
-        make: Box::new(move |answer| make(answer, layout.clone()).boxed()),
-    }
-}
-
-async fn make(answer: Answer, layout: Layout) -> Result<Made, Refusal> {
-    let about = About {
-        app: answer.app.clone(),
-        environments: answer.environments(),
-        ..About::default()
-    };
-    let files = render::files_apart(answer, layout).await.map_err(refused)?;
-    let version = render::version(&files);
-    Ok(Made {
-        bytes: version.clone().into_bytes().into(),
-        about: About {
-            files: files.len(),
-            version,
-            ..about
-        },
-    })
-}
-
-fn name<W: Workload>(object: &PartialObjectMeta<W>) -> String {
-    format!(
-        "{}/{}",
-        object.namespace().unwrap_or_default(),
-        object.name_any()
-    )
-}
-
-/// Of what is watched, the workloads that wish to be restarted; and of those no more than
-/// is looked at.
-pub(super) fn wishing<W: Workload>(
-    event: watcher::Event<PartialObjectMeta<W>>,
-) -> Option<watcher::Event<PartialObjectMeta<W>>> {
-    use watcher::Event;
-    match event {
-        Event::Apply(object) if !wishes(object.meta()) => Some(Event::Delete(object)),
-        Event::InitApply(object) if !wishes(object.meta()) => None,
-        Event::Apply(object) => Some(Event::Apply(thin(object))),
-        Event::InitApply(object) => Some(Event::InitApply(thin(object))),
-        event => Some(event),
-    }
-}
-
-fn thin<W: Workload>(mut object: PartialObjectMeta<W>) -> PartialObjectMeta<W> {
-    object.managed_fields_mut().clear();
-    object.labels_mut().clear();
-    object
-        .annotations_mut()
-        .retain(|key, _| key.starts_with(STARTED_WITH));
-    object
 }

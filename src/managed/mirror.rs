@@ -115,9 +115,7 @@ impl Owner for SecretProviderClass {
     }
 
     fn inputs(&self) -> [u8; 32] {
-        let texts = self.spec.parameters.iter();
-        let texts = texts.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
-        digest::of_parts([Self::KIND.as_bytes()].into_iter().chain(texts))
+        digest::of_texts(Self::KIND, &self.spec.parameters)
     }
 
     fn names(&self, secret: &SecretName) -> bool {

@@ -26,7 +26,6 @@ use super::resource::SecretStatus;
 use super::status::{Reason, Trouble};
 use super::take_back::take_back;
 use super::token::Tokens;
-use crate::cause::Cause;
 use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
@@ -232,12 +231,7 @@ async fn attempt<U: Upstream, K: Owner>(
     };
     let recipe = || Ok(contents::recipe(&plan, name(object).into()));
     let reply = context.snapshot.answer(ask, recipe).await;
-    let reply = reply.map_err(|refusal| {
-        if refusal.cause == Cause::RefusedCredential {
-            context.tokens.forget(&plan.token);
-        }
-        Trouble::new(refusal.cause.into(), refusal)
-    })?;
+    let reply = reply.map_err(|refusal| context.tokens.trouble(&plan.token, &refusal))?;
     outcome.about = Some(Arc::clone(&reply.about));
     if let Some(stale) = reply.stale {
         outcome.is_stale = true;
@@ -333,7 +327,8 @@ fn entry(secret: &SecretName, content_hash: String) -> SecretStatus {
     }
 }
 
-pub(super) fn name<K: Owner>(object: &K) -> String {
+/// For people: `namespace/name`.
+pub(super) fn name<K: ResourceExt>(object: &K) -> String {
     format!(
         "{}/{}",
         object.namespace().unwrap_or_default(),
@@ -344,16 +339,12 @@ pub(super) fn name<K: Owner>(object: &K) -> String {
 /// Everything that decides the contents but the token; by which Secret it came, since one
 /// token may lie in two.
 fn inputs<K: Owner>(object: &K, token: &SecretName) -> [u8; 32] {
-    let parts = [&object.inputs()[..], token.to_string().as_bytes()].map(<[u8]>::to_vec);
-    digest::of_parts(parts.iter().map(Vec::as_slice))
+    digest::of_parts([&object.inputs()[..], token.to_string().as_bytes()])
 }
 
 /// The resource as what is answered for ever: no other will have its UID.
 fn volume<K: Owner>(object: &K, token: &SecretName) -> VolumeId {
     let uid = object.uid().unwrap_or_default();
     let token = token.to_string();
-    let mut id = VolumeId::default();
-    let digest = digest::of_parts([K::KIND, &uid, &token].map(str::as_bytes));
-    id.copy_from_slice(&digest[..16]);
-    id
+    digest::id([K::KIND, &uid, &token].map(str::as_bytes))
 }

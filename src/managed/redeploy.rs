@@ -12,14 +12,14 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 
-use super::apply::{FIELD_MANAGER, WITHIN};
+use super::apply::{WITHIN, as_ours};
 use super::plan::SecretName;
 use crate::class::shortened;
 
@@ -167,10 +167,7 @@ impl Change<'_> {
             let patch = json!({"spec": {"template": {"metadata": {"annotations": {
                 (started_with.as_str()): self.content,
             }}}}});
-            let parameters = PatchParams {
-                field_manager: Some(FIELD_MANAGER.to_owned()),
-                ..PatchParams::default()
-            };
+            let parameters = as_ours();
             let patch = Patch::Merge(patch);
             let patched = workloads.patch(&name, &parameters, &patch);
             if self.asked::<W, _>(patched).await?.is_none() {

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use futures_util::stream::{Stream, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, Patch};
 use kube::runtime::watcher::{Error, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::api::watching;
-use super::apply::{FIELD_MANAGER, WITHIN};
+use super::apply::{WITHIN, as_ours};
 use super::status::{Reason, State, conditions};
 
 /// So much is told of what is wrong.
@@ -143,10 +143,7 @@ async fn tell(client: Client, kind: &ApiResource, object: &DynamicObject, error:
     let generation = object.metadata.generation;
     let conditions = conditions(&[], states, generation, Timestamp::now());
     let status = json!({"status": {"conditions": conditions, "observedGeneration": generation}});
-    let parameters = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let parameters = as_ours();
     let api = Api::<DynamicObject>::namespaced_with(client, &namespace, kind);
     let status = Patch::Merge(status);
     let patched = timeout(WITHIN, api.patch_status(&name, &parameters, &status)).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, Preconditions};
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, ResourceExt};
@@ -13,7 +13,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::apply::{CONTENT, FIELD_MANAGER, LABEL, WITHIN};
+use super::apply::{CONTENT, FIELD_MANAGER, LABEL, WITHIN, as_ours};
 use super::owner::Owner;
 use super::plan::SecretName;
 use super::reconcile::{Context, Outcome};
@@ -164,10 +164,7 @@ async fn one<K: Owner>(
     let patch = json!({"metadata": {
         "resourceVersion": version, "labels": {(LABEL.0): null}, "annotations": annotations,
     }});
-    let parameters = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let parameters = as_ours();
     let patch = Patch::Merge(patch);
     let patched = secrets.patch_metadata(&secret.name, &parameters, &patch);
     let patched = asked(secret, patched).await?;

@@ -3,14 +3,14 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::apply::{FIELD_MANAGER, WITHIN};
+use super::apply::{FIELD_MANAGER, WITHIN, as_ours};
 use super::owner::Owner;
 use super::plan::SecretName;
 use super::reconcile::{Context, Note, Outcome, name};
@@ -48,23 +48,36 @@ impl<U, K: Owner> Context<U, K> {
 
     /// One event on a resource; without it nothing else is worse.
     pub(super) async fn event(&self, object: &K, kind: EventType, reason: &str, note: &str) {
-        const LONGEST: usize = 1_000;
-        let event = Event {
-            type_: kind,
-            reason: reason.to_owned(),
-            note: Some(note.chars().take(LONGEST).collect()),
-            action: "Sync".to_owned(),
-            secondary: None,
-        };
-        let about = object.object_ref(&());
         // A recorder counts up what has the reason of a text before, and keeps that text.
         // Only of `Synced` there is one text alone.
         let anew = (reason != SYNCED).then(|| recorder(&self.client));
         let recorder = anew.as_ref().unwrap_or(&self.recorder);
-        let published = timeout(WITHIN, recorder.publish(&event, &about)).await;
-        if !matches!(published, Ok(Ok(()))) {
-            debug!(object = name(object), reason, "its event was not created");
-        }
+        publish(recorder, object, (kind, "Sync"), reason, note).await;
+    }
+}
+
+/// One event on an object of what is done there.
+pub(super) async fn publish<K>(
+    recorder: &Recorder,
+    object: &K,
+    (kind, action): (EventType, &str),
+    reason: &str,
+    note: &str,
+) where
+    K: Resource<DynamicType = ()>,
+{
+    const LONGEST: usize = 1_000;
+    let event = Event {
+        type_: kind,
+        reason: reason.to_owned(),
+        note: Some(note.chars().take(LONGEST).collect()),
+        action: action.to_owned(),
+        secondary: None,
+    };
+    let about = object.object_ref(&());
+    let published = timeout(WITHIN, recorder.publish(&event, &about)).await;
+    if !matches!(published, Ok(Ok(()))) {
+        debug!(object = name(object), reason, "its event was not created");
     }
 }
 
@@ -109,10 +122,7 @@ pub(super) async fn status<U>(
     let namespace = object.namespace().unwrap_or_default();
     let api = Api::<PhaseSecret>::namespaced(context.client.clone(), &namespace);
     let patch = Patch::Merge(json!({"status": status}));
-    let parameters = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let parameters = as_ours();
     let name = object.name_any();
     match timeout(WITHIN, api.patch_status(&name, &parameters, &patch)).await {
         Ok(Ok(_)) => {}

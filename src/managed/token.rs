@@ -14,10 +14,11 @@ use tokio::time::{Instant, timeout};
 use super::apply::WITHIN;
 use super::plan::SecretName;
 use super::status::{Reason, Trouble};
+use crate::cause::Cause;
 use crate::credential::TOKEN_KEYS;
 use crate::phase::token::Token;
 use crate::render::encoding::Encoding;
-use crate::snapshot::lock;
+use crate::snapshot::{Refusal, lock};
 
 /// Many resources share a token: for so long it is not read for each of them.
 const FRESH: Duration = Duration::from_secs(5);
@@ -111,9 +112,12 @@ impl Tokens {
         Ok(token)
     }
 
-    /// The next one who asks reads it anew: it was refused.
-    pub fn forget(&self, secret: &SecretName) {
-        lock(&self.0).remove(secret);
+    /// What is told of a refusal. A token that was refused is read anew by whoever asks next.
+    pub(super) fn trouble(&self, secret: &SecretName, refusal: &Refusal) -> Trouble {
+        if refusal.cause == Cause::RefusedCredential {
+            lock(&self.0).remove(secret);
+        }
+        Trouble::new(refusal.cause.into(), refusal)
     }
 
     /// No others than those of a moment are kept.

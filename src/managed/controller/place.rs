@@ -90,7 +90,6 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     for (place, classes) in places.iter().zip(&classes) {
         let following = Arc::new(Following {
             client: place.client.clone(),
-            recorder: recorder(&place.client),
             snapshot: Arc::clone(&shared.snapshot),
             tokens: Arc::clone(&shared.tokens),
             hosts: place.hosts.clone(),
