@@ -3,7 +3,7 @@
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// Random bytes of the kernel (getrandom(2), which gives up to 256 bytes whole once
-/// it has been seeded): aws-lc's own generator takes 40 ms to begin.
+/// it has been seeded): no generator of the process's own has to begin first.
 pub(crate) fn random(bytes: &mut [u8]) {
     let mut filled = 0;
     while filled < bytes.len() {
