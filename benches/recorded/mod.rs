@@ -54,7 +54,12 @@ impl Recorded {
             environment_id: String::new(),
             environment: String::new(),
         };
-        Arc::new(Environment::new(place, (self.keys)(), rows.collect()))
+        let rows: Vec<_> = rows.collect();
+        Arc::new(Environment::new(
+            place,
+            (self.keys)(),
+            Arc::new(rows.into()),
+        ))
     }
 }
 

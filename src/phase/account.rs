@@ -5,9 +5,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::Error;
-use super::environment::{Environment, Place};
+use super::agreed::Agreed;
+use super::environment::{Environment, Place, Table};
 use super::keyring::Keyring;
-use super::wire::{App, EnvironmentKey, SecretRow};
+use super::wire::{App, EnvironmentKey};
 
 /// Where the rows of an environment come from: Phase itself, or what is
 /// remembered of it.
@@ -16,7 +17,16 @@ pub trait Source: Sync {
     ///
     /// # Errors
     /// [`Error`], which fails the whole query unless only a reference leads there.
-    fn rows<'a>(&'a self, key: &'a EnvironmentKey) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>>;
+    fn rows<'a>(&'a self, key: &'a EnvironmentKey)
+    -> BoxFuture<'a, Result<EnvironmentRows, Error>>;
+}
+
+/// Every row of one environment.
+pub struct EnvironmentRows {
+    /// The rows.
+    pub table: Arc<Table>,
+    /// The keys of their fields, as far as they have been needed.
+    pub agreed: Arc<Agreed>,
 }
 
 /// What one token opens, for the time of one mount.
@@ -37,13 +47,13 @@ impl Account<'_> {
         key: &EnvironmentKey,
     ) -> Result<Arc<Environment>, Error> {
         let keys = self.keyring.environment(&app.name, key)?;
-        let rows = self.source.rows(key).await?;
+        let EnvironmentRows { table, agreed } = self.source.rows(key).await?;
         let place = Place {
             app_id: app.id.clone(),
             app: app.name.clone(),
             environment_id: key.environment.id.clone(),
             environment: key.environment.name.clone(),
         };
-        Ok(Arc::new(Environment::new(place, keys, rows)))
+        Ok(Arc::new(Environment::new(place, keys.with(agreed), table)))
     }
 }

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::primitives::{DoesNotOpen, KeyPair, open_blob};
+use super::primitives::{DoesNotOpen, KeyPair, SecretKey, open_blob};
 use base64ct::{Base64, Encoding};
 
 /// Opens `ph:v1:<64 hex digits: the writer's ephemeral public key>:<standard
@@ -13,7 +13,16 @@ use base64ct::{Base64, Encoding};
 /// When the text has another shape, was sealed for another key, was altered,
 /// or holds something that is not UTF-8.
 pub fn open(envelope: &str, reader: &KeyPair) -> Result<SecretString, DoesNotOpen> {
-    let bytes = open_bytes(envelope, reader)?;
+    open_with(envelope, |writer| reader.receiving_key(writer))
+}
+
+/// As [`open`], with the key that the reader has agreed on with the writer.
+pub(super) fn open_with(
+    envelope: &str,
+    key: impl FnOnce(&[u8; 32]) -> Result<SecretKey, DoesNotOpen>,
+) -> Result<SecretString, DoesNotOpen> {
+    let (writer, blob) = split(envelope)?;
+    let bytes = open_blob(&*key(&writer)?, blob)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| DoesNotOpen)?;
     // A copy of the exact size: shrinking in place could leave a piece behind unwiped.
     Ok(SecretString::from(Box::<str>::from(text)))

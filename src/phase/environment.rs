@@ -1,6 +1,7 @@
 //! One environment as it was fetched: its rows, still sealed, and their keys.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -10,11 +11,21 @@ use super::keys::Keys;
 use super::primitives::DoesNotOpen;
 use super::wire::{Sealed, SecretRow};
 use crate::cause::Cause;
+use serde::Deserialize;
 
 /// One environment as it was fetched: its rows, still sealed, and their keys.
 pub struct Environment {
     place: Place,
     keys: EnvironmentKeys,
+    table: Arc<Table>,
+}
+
+/// The rows of one environment, still sealed: read once for all who select from them.
+///
+/// Rows of other kinds than stored secrets (dynamic ones) are left out.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Vec<SecretRow>")]
+pub struct Table {
     rows: Vec<Row>,
     by_digest: HashMap<(Folder, String), usize>,
 }
@@ -81,6 +92,7 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tag(String);
 
+#[derive(Debug)]
 struct Row {
     id: String,
     folder: Folder,
@@ -88,10 +100,8 @@ struct Row {
     sealed: Sealed,
 }
 
-impl Environment {
-    /// Rows of other kinds than stored secrets (dynamic ones) are left out.
-    #[must_use]
-    pub fn new(place: Place, keys: EnvironmentKeys, rows: Vec<SecretRow>) -> Self {
+impl From<Vec<SecretRow>> for Table {
+    fn from(rows: Vec<SecretRow>) -> Self {
         let stored = rows.into_iter().filter_map(|row| {
             Some(Row {
                 folder: Folder::parse(&row.path),
@@ -103,12 +113,15 @@ impl Environment {
         let rows: Vec<_> = stored.collect();
         let address = |row: &Row| (row.folder.clone(), row.sealed.key_digest.clone());
         let by_digest = rows.iter().map(address).zip(0..).collect();
-        Self {
-            place,
-            keys,
-            rows,
-            by_digest,
-        }
+        Self { rows, by_digest }
+    }
+}
+
+impl Environment {
+    /// The rows of a place, and the keys that open them.
+    #[must_use]
+    pub const fn new(place: Place, keys: EnvironmentKeys, table: Arc<Table>) -> Self {
+        Self { place, keys, table }
     }
 
     /// Where this is.
@@ -129,20 +142,20 @@ impl Environment {
             let below = filter.folder.below(&row.folder);
             below.is_some_and(|below| filter.recursive || below.is_empty())
         };
-        let indices = 0..self.rows.len();
-        let fits = indices.filter(|&index| fits(&self.rows[index]));
+        let indices = 0..self.table.rows.len();
+        let fits = indices.filter(|&index| fits(&self.table.rows[index]));
         fits.filter(|&row| self.has_tag(row, filter)).collect()
     }
 
     fn has_tag(&self, row: usize, filter: &Filter) -> bool {
-        filter.has_tag(&self.rows[row].tags)
+        filter.has_tag(&self.table.rows[row].tags)
     }
 
     /// The row of one key, found by its digest: nothing else is opened for it.
     #[must_use]
     pub fn find(&self, folder: &Folder, key: &str) -> Option<usize> {
         let address = (folder.clone(), self.keys.key_digest(key));
-        self.by_digest.get(&address).copied()
+        self.table.by_digest.get(&address).copied()
     }
 
     /// Opens one row.
@@ -172,7 +185,7 @@ impl Environment {
     }
 
     fn open_key(&self, index: usize) -> Result<String, RowError> {
-        let Row { id, sealed, .. } = &self.rows[index];
+        let Row { id, sealed, .. } = &self.table.rows[index];
         let key = self.keys.open(&sealed.key).map_err(|DoesNotOpen| {
             self.row_error(index, format!("the name of the secret with id {id}"))
         })?;
@@ -180,7 +193,7 @@ impl Environment {
     }
 
     fn open_value(&self, index: usize, key: String) -> Result<Secret, RowError> {
-        let Row { folder, sealed, .. } = &self.rows[index];
+        let Row { folder, sealed, .. } = &self.table.rows[index];
         let value = self
             .keys
             .open(&sealed.value)
@@ -196,7 +209,7 @@ impl Environment {
     fn row_error(&self, index: usize, secret: String) -> RowError {
         RowError {
             secret,
-            folder: self.rows[index].folder.clone(),
+            folder: self.table.rows[index].folder.clone(),
             environment: self.place.environment.clone(),
             app: self.place.app.clone(),
         }

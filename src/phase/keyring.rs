@@ -1,10 +1,12 @@
 //! From a token and the tokens answer to the keys of each environment.
 
 use std::fmt;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+use super::agreed::Agreed;
 use super::envelope;
 use super::primitives::{DoesNotOpen, KeyPair, SecretKey, derive, keyed_digest, open_blob};
 use super::token::Token;
@@ -20,6 +22,8 @@ pub struct Keyring {
 /// The keys of one environment.
 pub struct EnvironmentKeys {
     pair: KeyPair,
+    /// Where they remember what they have agreed on.
+    agreed: Option<Arc<Agreed>>,
     /// The salt as the 64 hex digits it is stored as; digests are keyed with the text.
     salt: Zeroizing<[u8; 64]>,
 }
@@ -100,12 +104,22 @@ impl Keyring {
         let salt = <[u8; 64]>::try_from(salt.as_slice()).map_err(|_| DoesNotOpen)?;
         Ok(EnvironmentKeys {
             pair,
+            agreed: None,
             salt: Zeroizing::new(salt),
         })
     }
 }
 
 impl EnvironmentKeys {
+    /// The same, which remember there what they have agreed on.
+    #[must_use]
+    pub fn with(self, agreed: Arc<Agreed>) -> Self {
+        Self {
+            agreed: Some(agreed),
+            ..self
+        }
+    }
+
     /// The public key of the environment.
     #[must_use]
     pub const fn public(&self) -> &[u8; 32] {
@@ -117,7 +131,10 @@ impl EnvironmentKeys {
     /// # Errors
     /// When it was not sealed for this environment, or is not UTF-8.
     pub fn open(&self, field: &str) -> Result<SecretString, DoesNotOpen> {
-        envelope::open(field, &self.pair)
+        envelope::open_with(field, |writer| match &self.agreed {
+            Some(agreed) => agreed.key(&self.pair, writer),
+            None => self.pair.receiving_key(writer),
+        })
     }
 
     /// The digest under which the server knows a key: lower-case hex.
@@ -175,6 +192,7 @@ impl EnvironmentKeys {
             <[u8; 64]>::try_from(salt.expose_secret().as_bytes()).map_err(|_| DoesNotOpen)?;
         Ok(Self {
             pair,
+            agreed: None,
             salt: Zeroizing::new(salt),
         })
     }

@@ -6,6 +6,7 @@
 //! asked for anew. This room knows nothing of Kubernetes or files.
 
 mod account;
+pub mod agreed;
 pub mod allowed;
 pub mod args;
 mod choose;
@@ -34,10 +35,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use account::Account;
-pub use account::Source;
+pub use account::{EnvironmentRows, Source};
 use choose::Chosen;
 use client::{Authorization, Client, ClientError, UnusableBearer};
-use environment::{Filter, RowError, Secret};
+use environment::{Filter, RowError, Secret, Table};
 use folder::Folder;
 use host::Host;
 use keyring::{Keyring, KeyringError};
@@ -46,7 +47,7 @@ use primitives::SecretKey;
 use resolve::Problem;
 use selection::{AppSelector, SelectionError};
 use token::Token;
-use wire::{EnvironmentKey, SecretRow, TokensAnswer};
+use wire::{EnvironmentKey, TokensAnswer};
 
 use crate::cause::Cause;
 use crate::deadline::Deadline;
@@ -277,12 +278,21 @@ struct Direct<'a> {
 }
 
 impl Source for Direct<'_> {
-    fn rows<'a>(&'a self, key: &'a EnvironmentKey) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>> {
+    fn rows<'a>(
+        &'a self,
+        key: &'a EnvironmentKey,
+    ) -> BoxFuture<'a, Result<EnvironmentRows, Error>> {
         let id = &key.environment.id;
         let rows = self
             .client
             .secrets(self.host, self.authorization, id, self.deadline);
-        async { Ok(rows.await?) }.boxed()
+        async {
+            Ok(EnvironmentRows {
+                table: Arc::new(Table::from(rows.await?)),
+                agreed: Arc::default(),
+            })
+        }
+        .boxed()
     }
 }
 

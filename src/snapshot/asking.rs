@@ -16,8 +16,9 @@ use super::view::{Confirmed, Listing, Rows, View};
 use crate::deadline::Deadline;
 use crate::phase::Error;
 use crate::phase::client::parsed;
+use crate::phase::environment::Table;
 use crate::phase::keyring::Keyring;
-use crate::phase::wire::{SecretRow, TokensAnswer};
+use crate::phase::wire::TokensAnswer;
 
 /// A tokens answer that is older than this is asked for again before anything is
 /// fetched under it: what was fetched before and what is fetched now would
@@ -271,12 +272,19 @@ async fn ask_rows<U: Upstream>(
     })?;
     let (body, _) = ask(shared, credential, Some(id), pass).await?;
     let target = credential.asked(Some(id)).target();
-    drop(parsed::<Vec<SecretRow>>(body.clone(), target).await?);
-    Ok(keep(shared, credential, id, Rows::new(stamp, body, false)))
+    let rows = Rows::new(stamp, body, false);
+    let table = rows.table(target).await?;
+    Ok(keep(shared, credential, id, rows, &table))
 }
 
 /// Puts fetched rows into the newest view, if they are of its moment.
-fn keep<U>(shared: &Shared<U>, credential: &Credential, id: &str, rows: Rows) -> Arc<Rows> {
+fn keep<U>(
+    shared: &Shared<U>,
+    credential: &Credential,
+    id: &str,
+    rows: Rows,
+    table: &Arc<Table>,
+) -> Arc<Rows> {
     let polled = credential.state().polled();
     let in_use = shared.memory.in_use(&credential.id, polled);
     let mut state = credential.state();
@@ -292,7 +300,15 @@ fn keep<U>(shared: &Shared<U>, credential: &Credential, id: &str, rows: Rows) ->
         known.fetched_again();
         return Arc::clone(known);
     }
-    let rows = Arc::new(rows);
+    shared.tables.keep(table, rows.body.len());
+    let fallback = state.fallback.as_ref();
+    let before = view
+        .rows_of(id)
+        .or_else(|| fallback.and_then(|view| view.rows_of(id)));
+    let rows = Arc::new(match before {
+        Some(before) => rows.after(before),
+        None => rows,
+    });
     if view.listing.stamp(id) == Some(&rows.stamp) {
         state.replace(view.with(id, Arc::clone(&rows)));
         state.settle(&in_use);

@@ -16,9 +16,8 @@ use super::lock;
 use super::refusal::{Meaning, Refusal};
 use super::upstream::Upstream;
 use super::view::{Rows, View};
-use crate::phase::client::parsed;
-use crate::phase::wire::{EnvironmentKey, SecretRow};
-use crate::phase::{self, Answer, Error, Source};
+use crate::phase::wire::EnvironmentKey;
+use crate::phase::{self, Answer, EnvironmentRows, Error, Source};
 
 /// How often an answer is begun anew because Phase changed while it was made; the
 /// last attempt takes things as they come.
@@ -158,6 +157,7 @@ async fn recall<U: Upstream>(
         return Ok(good);
     }
     let source = Remembered {
+        shared,
         entry,
         view,
         used: Mutex::default(),
@@ -270,43 +270,53 @@ struct Fetched<'a, U> {
 }
 
 impl<U: Upstream> Source for Fetched<'_, U> {
-    fn rows<'a>(&'a self, key: &'a EnvironmentKey) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>> {
+    fn rows<'a>(
+        &'a self,
+        key: &'a EnvironmentKey,
+    ) -> BoxFuture<'a, Result<EnvironmentRows, Error>> {
         async move {
             let id = &key.environment.id;
             let credential = &self.entry.credential;
             let rows = asking::rows(self.shared, credential, self.view, id, self.which);
-            read(self.entry, &self.used, id, rows.await?).await
+            read(self.shared, self.entry, &self.used, id, rows.await?).await
         }
         .boxed()
     }
 }
 
 /// Environments of one moment that is remembered, as far as they are.
-struct Remembered<'a> {
+struct Remembered<'a, U> {
+    shared: &'a Shared<U>,
     entry: &'a Entry,
     view: &'a View,
     used: Used,
 }
 
-impl Source for Remembered<'_> {
-    fn rows<'a>(&'a self, key: &'a EnvironmentKey) -> BoxFuture<'a, Result<Vec<SecretRow>, Error>> {
+impl<U: Upstream> Source for Remembered<'_, U> {
+    fn rows<'a>(
+        &'a self,
+        key: &'a EnvironmentKey,
+    ) -> BoxFuture<'a, Result<EnvironmentRows, Error>> {
         async move {
             let id = &key.environment.id;
             let rows = self.view.rows_of(id).cloned().ok_or(Error::Moved)?;
-            read(self.entry, &self.used, id, rows).await
+            read(self.shared, self.entry, &self.used, id, rows).await
         }
         .boxed()
     }
 }
 
-async fn read(
+async fn read<U>(
+    shared: &Shared<U>,
     entry: &Entry,
     used: &Used,
     id: &str,
     rows: Arc<Rows>,
-) -> Result<Vec<SecretRow>, Error> {
+) -> Result<EnvironmentRows, Error> {
     let target = entry.credential.asked(Some(id)).target();
-    let read = parsed(rows.body.clone(), target).await?;
+    let table = rows.table(target).await?;
+    shared.tables.keep(&table, rows.body.len());
+    let agreed = Arc::clone(&rows.agreed);
     lock(used).push((id.to_owned(), rows));
-    Ok(read)
+    Ok(EnvironmentRows { table, agreed })
 }

@@ -45,6 +45,7 @@ mod mount;
 mod poll;
 mod refusal;
 mod shared;
+mod tables;
 mod upstream;
 mod vault;
 mod view;

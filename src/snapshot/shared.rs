@@ -14,6 +14,7 @@ use super::entry::{Entry, EntryId, Good, Recipe};
 use super::gate::Gate;
 use super::memory::{Kept, Memory};
 use super::refusal::Refusal;
+use super::tables::Tables;
 use super::upstream::Upstream;
 use super::vault::Vault;
 use super::view::{Confirmed, Listing, Rows, View};
@@ -31,6 +32,7 @@ pub(super) struct Shared<U> {
     pub(super) opener: Opener,
     pub(super) vault: Vault,
     pub(super) memory: Memory,
+    pub(super) tables: Tables,
     pub(super) store: Option<Store>,
     pub(super) tally: Tally,
     pub(super) news: broadcast::Sender<News>,
@@ -49,6 +51,7 @@ impl<U> Shared<U> {
             opener,
             vault: Vault::new(),
             memory: Memory::new(settings.limits),
+            tables: Tables::default(),
             settings,
             store,
             tally: Tally::default(),
@@ -259,6 +262,7 @@ impl<U> Shared<U> {
             volume: UNSEEN_VOLUME,
             by_disk: self.store.is_some(),
         });
+        self.tables.sweep();
         self.gate.sweep();
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -12,6 +12,9 @@ use tokio::time::Instant;
 
 use super::disk::Moment;
 use super::{digest, lock};
+use crate::phase::agreed::Agreed;
+use crate::phase::client::{ClientError, Target, parsed};
+use crate::phase::environment::Table;
 use crate::phase::wire::{EnvironmentKey, TokensAnswer};
 
 /// Everything that one credential sees at one moment. Never changed: a newer
@@ -52,6 +55,9 @@ pub(super) struct Rows {
     pub(super) body: Bytes,
     /// Whether they were read from disk.
     pub(super) from_disk: bool,
+    /// The keys of their fields, as far as they have been needed.
+    pub(super) agreed: Arc<Agreed>,
+    table: tokio::sync::Mutex<Weak<Table>>,
     fetched: Mutex<Fetched>,
 }
 
@@ -123,7 +129,8 @@ impl View {
 
     /// How many bytes it keeps.
     pub(super) fn len(&self) -> usize {
-        let rows = self.rows.values().map(|rows| rows.body.len());
+        let len = |rows: &Arc<Rows>| rows.body.len() + rows.agreed.bytes();
+        let rows = self.rows.values().map(len);
         // The answer is kept as it came and as what it says.
         rows.sum::<usize>() + 2 * self.listing.body.len()
     }
@@ -220,8 +227,33 @@ impl Rows {
             stamp,
             body,
             from_disk,
+            agreed: Arc::default(),
+            table: tokio::sync::Mutex::default(),
             fetched: Mutex::new(Fetched::now()),
         }
+    }
+
+    /// The same, which came after others: most of their fields are the same, too.
+    pub(super) fn after(self, before: &Self) -> Self {
+        before.agreed.turn();
+        Self {
+            agreed: Arc::clone(&before.agreed),
+            ..self
+        }
+    }
+
+    /// What they say; they are read once for all who want to know it at the same time.
+    ///
+    /// # Errors
+    /// [`ClientError::AnswerMalformed`].
+    pub(super) async fn table(&self, target: Target) -> Result<Arc<Table>, ClientError> {
+        let mut known = self.table.lock().await;
+        if let Some(table) = known.upgrade() {
+            return Ok(table);
+        }
+        let table: Arc<Table> = Arc::new(parsed(self.body.clone(), target).await?);
+        *known = Arc::downgrade(&table);
+        Ok(table)
     }
 
     /// How long ago Phase last sent them.

@@ -43,7 +43,7 @@ async fn environment_at(recording: &Recording, exchange: usize) -> Environment {
     let rows = Caller::to(&replay)
         .rows(&token, text(expected, "environment_id"))
         .await;
-    Environment::new(place_of(expected), keys_of(expected), rows)
+    Environment::new(place_of(expected), keys_of(expected), Arc::new(rows.into()))
 }
 
 fn everything() -> Filter {
