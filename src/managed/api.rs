@@ -9,7 +9,7 @@ use kube::{Client, Config};
 /// any more, and does not end, is noticed a little later.
 const WATCH: u32 = 30;
 /// So many objects are read at once.
-const PAGE: u32 = 100;
+const PAGE: u32 = 250;
 /// A connection on which an answer is awaited and nothing comes is given up. A watch
 /// has ended by then; a single request has a shorter deadline of its own.
 const SILENCE: Duration = Duration::from_secs(WATCH as u64 + 15);

@@ -320,7 +320,7 @@ fn body(write: &Write<'_>) -> Zeroizing<Vec<u8>> {
     let head = Head {
         api_version: "v1",
         kind: "Secret",
-        secret_type: &output.kind,
+        secret_type: &output.form.kind,
         metadata: Metadata {
             name: &output.secret.name,
             namespace: &output.secret.namespace,
@@ -402,7 +402,7 @@ fn refused(output: &Output, status: &Status) -> ApplyError {
         },
         422 if is_about_type(status) => ApplyError::Type {
             secret,
-            kind: output.kind.clone(),
+            kind: output.form.kind.clone(),
         },
         code => ApplyError::Refused {
             secret,

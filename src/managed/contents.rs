@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 
 use super::data::{Data, DataMistake, data, data_of_files};
-use super::plan::{Output, Plan};
+use super::plan::{Form, Plan};
 use crate::cause::Cause;
 use crate::mistakes::Mistakes;
 use crate::phase::environment::Secret;
@@ -60,27 +60,22 @@ pub(super) fn read(text: &[u8]) -> Result<Contents<'_>, serde_json::Error> {
     serde_json::from_slice(text)
 }
 
-/// How the memory gets the contents of a plan. A reference that cannot be resolved and
-/// stays as text is told to `warn`.
-pub(super) fn recipe(plan: &Plan, object: Arc<str>) -> Recipe {
-    let wanted = Arc::new((plan.layout.clone(), plan.outputs.clone()));
+/// How the memory gets the contents of a plan.
+pub(super) fn recipe(plan: &Plan) -> Recipe {
+    let forms = plan.outputs.iter().map(|output| output.form.clone());
+    let wanted = Arc::new((plan.layout.clone(), forms.collect()));
     Recipe {
         query: plan.query.clone(),
         // What was written stays, whatever happens; nothing old is written anew.
         max_stale: None,
         poll_interval: plan.interval,
-        make: Box::new(move |answer| {
-            make(answer, Arc::clone(&wanted), Arc::clone(&object)).boxed()
-        }),
+        make: Box::new(move |answer| make(answer, Arc::clone(&wanted)).boxed()),
     }
 }
 
-type Wanted = (Option<Layout>, Vec<Output>);
+type Wanted = (Option<Layout>, Vec<Form>);
 
-async fn make(answer: Answer, wanted: Arc<Wanted>, object: Arc<str>) -> Result<Made, Refusal> {
-    for warning in &answer.warnings {
-        tracing::warn!(object = &*object, "{warning}");
-    }
+async fn make(answer: Answer, wanted: Arc<Wanted>) -> Result<Made, Refusal> {
     // Pairs of keys are compared, and much may be decoded.
     match spawn_blocking(move || made(&answer, &wanted)).await {
         Ok(made) => made,
@@ -88,25 +83,25 @@ async fn make(answer: Answer, wanted: Arc<Wanted>, object: Arc<str>) -> Result<M
     }
 }
 
-fn made(answer: &Answer, (layout, outputs): &Wanted) -> Result<Made, Refusal> {
+fn made(answer: &Answer, (layout, forms): &Wanted) -> Result<Made, Refusal> {
     let versions = VersionKey::new(&answer.version_key);
     let (keys, text) = match layout {
         Some(layout) => {
             let files = files(answer, layout).map_err(refused)?;
-            let data = |output: &Output| data_of_files(output, &files, &versions);
-            (files.len(), text(answer, outputs, data))
+            let data = |form: &Form| data_of_files(form, &files, &versions);
+            (files.len(), text(answer, forms, data))
         }
         None => {
             let selected = selected(answer)?;
-            let data = |output: &Output| {
+            let data = |form: &Form| {
                 let secrets = selected.secrets.iter();
                 data(
-                    output,
+                    form,
                     secrets.map(|secret: &Arc<Secret>| &**secret),
                     &versions,
                 )
             };
-            (selected.secrets.len(), text(answer, outputs, data))
+            (selected.secrets.len(), text(answer, forms, data))
         }
     };
     let text = text.ok_or_else(|| Refusal {
@@ -162,17 +157,17 @@ fn nothing(answer: &Answer, environment: &str) -> Refusal {
 
 fn text(
     answer: &Answer,
-    outputs: &[Output],
-    data: impl Fn(&Output) -> Result<Data, Mistakes<DataMistake>>,
+    forms: &[Form],
+    data: impl Fn(&Form) -> Result<Data, Mistakes<DataMistake>>,
 ) -> Option<SecretSlice<u8>> {
     let mut buffer = WipedBuffer::new(MOST_BYTES);
     let unresolved = serde_json::to_string(&some(&answer.warnings)).ok()?;
     write!(buffer, "{{\"unresolved\":{unresolved},\"parts\":[").ok()?;
-    for (number, output) in outputs.iter().enumerate() {
+    for (number, form) in forms.iter().enumerate() {
         if number > 0 {
             buffer.write_all(b",").ok()?;
         }
-        match data(output) {
+        match data(form) {
             Ok(Data { json, hash }) => {
                 write!(buffer, "{{\"data\":{{\"hash\":\"{hash}\",\"json\":").ok()?;
                 buffer.write_all(json.expose_secret()).ok()?;

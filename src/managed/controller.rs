@@ -1,5 +1,6 @@
 //! `controller`: the program that keeps managed Secrets.
 
+mod alone;
 mod args;
 mod place;
 

@@ -12,7 +12,7 @@ use rustls::sign::CertifiedKey;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::de::IgnoredAny;
 
-use super::plan::Output;
+use super::plan::Form;
 use crate::class::shortened;
 use crate::mistakes::Mistakes;
 use crate::phase::environment::Secret;
@@ -127,32 +127,32 @@ pub enum DataMistake {
 
 type Entries = BTreeMap<String, (String, SecretSlice<u8>)>;
 
-/// The data that an output has of secrets.
+/// The data of this form that there is of secrets.
 ///
 /// # Errors
 /// All mistakes of names and values at once; then what its type demands.
 pub fn data<'a>(
-    output: &Output,
+    form: &Form,
     secrets: impl IntoIterator<Item = &'a Secret>,
     versions: &VersionKey,
 ) -> Result<Data, Mistakes<DataMistake>> {
     let mut entries = Entries::new();
     let mut mistakes = Vec::new();
     for secret in secrets {
-        if let Err(mistake) = add(output, secret, &mut entries) {
+        if let Err(mistake) = add(form, secret, &mut entries) {
             mistakes.push(mistake);
         }
     }
-    checked(output, &entries, mistakes, versions)
+    checked(form, &entries, mistakes, versions)
 }
 
-/// The data that an output has of the files of a class: a key for each, in which folders
+/// The data of this form that there is of the files of a class: a key for each, in which folders
 /// stand before a dot.
 ///
 /// # Errors
 /// As [`data`].
 pub fn data_of_files(
-    output: &Output,
+    form: &Form,
     files: &[File],
     versions: &VersionKey,
 ) -> Result<Data, Mistakes<DataMistake>> {
@@ -176,18 +176,18 @@ pub fn data_of_files(
             });
         }
     }
-    checked(output, &entries, mistakes, versions)
+    checked(form, &entries, mistakes, versions)
 }
 
 fn checked(
-    output: &Output,
+    form: &Form,
     entries: &Entries,
     mut mistakes: Vec<DataMistake>,
     versions: &VersionKey,
 ) -> Result<Data, Mistakes<DataMistake>> {
     mistakes.sort_by_key(ToString::to_string);
     Mistakes::none_or(mistakes)?;
-    typed(output, entries).map_err(one)?;
+    typed(form, entries).map_err(one)?;
     let bytes = entries
         .values()
         .map(|(_, value)| value.expose_secret().len());
@@ -197,7 +197,7 @@ fn checked(
     }
     let json = json(entries).ok_or_else(|| one(DataMistake::Large { bytes }))?;
     Ok(Data {
-        hash: versions.version(&output.kind, 0, json.expose_secret()),
+        hash: versions.version(&form.kind, 0, json.expose_secret()),
         json,
     })
 }
@@ -209,16 +209,16 @@ fn one(mistake: DataMistake) -> Mistakes<DataMistake> {
     }
 }
 
-fn add(output: &Output, secret: &Secret, entries: &mut Entries) -> Result<(), DataMistake> {
+fn add(form: &Form, secret: &Secret, entries: &mut Entries) -> Result<(), DataMistake> {
     let key = &secret.key;
-    let name = output.rules.name(key);
+    let name = form.rules.name(key);
     if !is_key(&name) {
         return Err(DataMistake::Name {
             key: shortened(key),
             name: shortened(&name),
         });
     }
-    let value = output
+    let value = form
         .rules
         .encoding(key)
         .decode(secret.value.expose_secret());
@@ -241,22 +241,22 @@ fn add(output: &Output, secret: &Secret, entries: &mut Entries) -> Result<(), Da
 }
 
 /// What the type demands.
-fn typed(output: &Output, entries: &Entries) -> Result<(), DataMistake> {
-    for any_of in needs(&output.kind) {
+fn typed(form: &Form, entries: &Entries) -> Result<(), DataMistake> {
+    for any_of in needs(&form.kind) {
         if !any_of.iter().any(|key| entries.contains_key(*key)) {
             return Err(DataMistake::Missing {
-                kind: output.kind.clone(),
+                kind: form.kind.clone(),
                 needed: any_of.join(" or "),
             });
         }
     }
     let value = |key: &str| entries.get(key).map(|(_, value)| value.expose_secret());
-    if output.kind == TLS {
+    if form.kind == TLS {
         let [certificate, key] = TLS_KEYS.map(|key| value(key).unwrap_or_default());
         pair(certificate, key)?;
     }
     for (kind, key) in [DOCKER_CONFIG, OLD_DOCKER_CONFIG] {
-        let text = value(key).filter(|_| output.kind == kind);
+        let text = value(key).filter(|_| form.kind == kind);
         let is_object =
             |text: &[u8]| serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(text).is_ok();
         if text.is_some_and(|text| !is_object(text)) {
@@ -293,13 +293,13 @@ fn pair(certificate: &[u8], key: &[u8]) -> Result<(), DataMistake> {
 /// Sorted, so that equal data is equal text; none if it is too long.
 fn json(entries: &Entries) -> Option<SecretSlice<u8>> {
     let mut buffer = WipedBuffer::new(MOST_TEXT);
+    let mut letters = zeroize::Zeroizing::new([0; 1024]);
     for (number, (name, (_, value))) in entries.iter().enumerate() {
         let separator = if number == 0 { "{" } else { "," };
         // Names of keys need no escape.
         write!(buffer, "{separator}\"{name}\":\"").ok()?;
         // Three bytes are four letters, so that parts join without padding between.
         for part in value.expose_secret().chunks(768) {
-            let mut letters = zeroize::Zeroizing::new([0; 1024]);
             let text = Base64::encode(part, &mut *letters).ok()?;
             buffer.write_all(text.as_bytes()).ok()?;
         }

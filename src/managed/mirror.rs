@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::owner::Owner;
-use super::plan::{Output, Plan, SecretName};
+use super::plan::{Form, Output, Plan, SecretName};
 use super::reconcile::{Context, Outcome, name};
 use super::status::{Reason, Trouble};
 use crate::class::{Class, Mirror};
@@ -114,8 +114,10 @@ impl Owner for SecretProviderClass {
         Ok(by_token.into_iter().map(plan).collect())
     }
 
-    fn inputs(&self) -> [u8; 32] {
-        digest::of_texts(Self::KIND, &self.spec.parameters)
+    /// Which of its Secrets are written with a token follows from the token's Secret.
+    fn inputs(&self, token: &SecretName) -> [u8; 32] {
+        let class = digest::of_texts(Self::KIND, &self.spec.parameters);
+        digest::of_parts([&class[..], token.name.as_bytes()])
     }
 
     fn names(&self, secret: &SecretName) -> bool {
@@ -177,8 +179,10 @@ impl Owner for SecretProviderClass {
 fn output(mirror: &Mirror, secret: SecretName) -> Output {
     Output {
         secret,
-        kind: mirror.secret_type.clone(),
-        rules: NameRules::default(),
+        form: Form {
+            kind: mirror.secret_type.clone(),
+            rules: NameRules::default(),
+        },
         labels: mirror.labels.clone(),
         annotations: mirror.annotations.clone(),
         takes: mirror.takes,

@@ -19,6 +19,7 @@ pub mod data;
 pub mod follow;
 pub mod health;
 pub mod lease;
+mod ledger;
 mod mirror;
 mod news;
 mod one;

@@ -1,33 +1,17 @@
 //! One Secret: written if it is not as it should be, and who uses it restarted.
 
-use std::sync::Arc;
-
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::{ObjectRef, Store};
 use tracing::info;
 
 use super::apply::{Applier, ApplyError, Write};
+use super::ledger::Written;
 use super::owner::Owner;
 use super::plan::{Output, Plan, SecretName};
 use super::reconcile::Context;
 use super::redeploy::{Restarts, redeploy};
 use super::status::Trouble;
 use crate::digest;
-use crate::snapshot::lock;
 use crate::telemetry::metrics;
-
-/// What was written of a Secret.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Written {
-    /// Everything that was said of it.
-    wish: [u8; 32],
-    /// What the API server made of it.
-    resource_version: Option<String>,
-    /// For which content its users have been restarted.
-    followed: String,
-}
 
 /// What was done for one Secret.
 #[derive(Default)]
@@ -50,7 +34,7 @@ pub(super) async fn one<U, K: Owner>(
         K::ANNOTATION,
         write.annotations.get(K::ANNOTATION).copied().unwrap_or(""),
     );
-    let live = context.live(&output.secret);
+    let live = context.ledger.live(&output.secret);
     if let Some(rival) = live.and_then(|live| context.owners.rival(&live, own)) {
         let secret = output.secret.clone();
         let error = ApplyError::Rival { secret, rival };
@@ -79,10 +63,10 @@ impl<U, K: Owner> Context<U, K> {
     /// Writes a Secret if it is not there as it should be.
     async fn write(&self, write: &Write<'_>, followed: &str) -> Result<Done, Trouble> {
         let secret = &write.output.secret;
-        let live = self.live(secret);
+        let live = self.ledger.live(secret);
         let live = live.and_then(|live| live.resource_version());
         let wish = wish(write);
-        let known = lock(&self.written).get(secret).cloned();
+        let known = self.ledger.written(secret);
         if known.as_ref().is_some_and(|known| {
             known.wish == wish && live.is_some() && known.resource_version == live
         }) {
@@ -115,7 +99,7 @@ impl<U, K: Owner> Context<U, K> {
             resource_version: metadata.resource_version,
             followed: followed.to_owned(),
         };
-        self.remember(secret.clone(), written);
+        self.ledger.write(secret.clone(), written);
         Ok(Done {
             has_written,
             is_adopted: applied.is_adopted,
@@ -129,46 +113,30 @@ impl<U, K: Owner> Context<U, K> {
         let Some(annotation) = K::FOLLOWED else {
             return object.followed(secret).map(str::to_owned);
         };
-        let live = self.live(secret)?;
+        let live = self.ledger.live(secret)?;
         // What was written is known at once, and watched a moment later.
-        let known = lock(&self.written).get(secret).cloned();
+        let known = self.ledger.written(secret);
         known
             .map(|known| known.followed)
             .or_else(|| live.annotations().get(annotation).cloned())
-    }
-
-    /// What is remembered of Secrets that have gone is forgotten.
-    fn remember(&self, secret: SecretName, now: Written) {
-        const MORE: usize = 64;
-        let mut written = lock(&self.written);
-        written.insert(secret, now);
-        if written.len() > 2 * self.live.iter().map(Store::len).sum::<usize>() + MORE {
-            written.retain(|secret, _| self.live(secret).is_some());
-        }
-    }
-
-    /// What the API server has of a Secret now, where that is watched.
-    pub(super) fn live(&self, secret: &SecretName) -> Option<Arc<PartialObjectMeta<Secret>>> {
-        let key = secret.object_ref();
-        self.live.iter().find_map(|live| live.get(&key))
-    }
-}
-
-impl SecretName {
-    fn object_ref(&self) -> ObjectRef<PartialObjectMeta<Secret>> {
-        ObjectRef::new(&self.name).within(&self.namespace)
     }
 }
 
 /// Everything that is written of a Secret.
 fn wish(write: &Write<'_>) -> [u8; 32] {
     let Output {
-        kind,
+        form,
         labels,
         annotations,
         ..
     } = write.output;
-    let head = serde_json::to_vec(&(kind, labels, annotations, write.owner, &write.annotations));
+    let head = serde_json::to_vec(&(
+        &form.kind,
+        labels,
+        annotations,
+        write.owner,
+        &write.annotations,
+    ));
     let head = head.unwrap_or_default();
     digest::of_parts([head.as_slice(), write.hash.as_bytes()])
 }

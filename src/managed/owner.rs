@@ -7,13 +7,14 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::adopt;
 use super::mirror::SecretProviderClass;
 use super::plan::{Plan, SecretName};
 use super::reconcile::{Context, Outcome};
-use super::resource::PhaseSecret;
+use super::resource::{ManagedSecretReference, PhaseSecret, PhaseSecretSpec};
 use super::status::{Reason, Trouble};
 use super::tell;
 use crate::digest;
@@ -52,8 +53,9 @@ pub(super) trait Owner:
     /// What is wrong with the resource: everything stays as it is.
     fn plans(&self, hosts: &AllowedHosts) -> Result<Vec<Plan>, Trouble>;
 
-    /// Everything that decides the contents but the token.
-    fn inputs(&self) -> [u8; 32];
+    /// Everything that decides the contents of the plan of this token, but the token itself,
+    /// and nothing that does not: equal contents are made once.
+    fn inputs(&self, token: &SecretName) -> [u8; 32];
 
     /// Whether it names this Secret.
     fn names(&self, secret: &SecretName) -> bool;
@@ -86,9 +88,29 @@ impl Owner for PhaseSecret {
         Ok(vec![plan])
     }
 
-    fn inputs(&self) -> [u8; 32] {
-        let spec = serde_json::to_vec(&self.spec).unwrap_or_default();
-        digest::of_parts([Self::KIND.as_bytes(), &spec])
+    fn inputs(&self, _: &SecretName) -> [u8; 32] {
+        // One by one, so that whoever adds a field thinks of it here.
+        let PhaseSecretSpec {
+            phase_app,
+            phase_app_id,
+            phase_app_env,
+            phase_app_env_path,
+            phase_app_env_tag,
+            phase_host,
+            polling_interval,
+            authentication: _,
+            redeploy_label_selector: _,
+            on_secret_reference_error,
+            managed_secret_references,
+        } = &self.spec;
+        let forms: Vec<_> = managed_secret_references.iter().map(form).collect();
+        let query = (
+            (phase_host, phase_app, phase_app_id, phase_app_env),
+            (phase_app_env_path, phase_app_env_tag),
+            (on_secret_reference_error, polling_interval),
+        );
+        let inputs = serde_json::to_vec(&(query, forms)).unwrap_or_default();
+        digest::of_parts([Self::KIND.as_bytes(), &inputs])
     }
 
     fn names(&self, secret: &SecretName) -> bool {
@@ -115,6 +137,22 @@ impl Owner for PhaseSecret {
         adopt::adopt(self, context, &outcome).await;
         tell::status(self, context, outcome).await
     }
+}
+
+/// What decides what one Secret holds.
+fn form(reference: &ManagedSecretReference) -> impl Serialize {
+    let ManagedSecretReference {
+        secret_name: _,
+        secret_namespace: _,
+        secret_type,
+        name_transformer,
+        processors,
+        template: _,
+        on_conflict: _,
+        on_type_change: _,
+        owner_reference: _,
+    } = reference;
+    (secret_type, name_transformer, processors)
 }
 
 /// All resources that Secrets may belong to, in each namespace that is looked after.
@@ -163,4 +201,85 @@ pub(super) fn owner<K: Owner>(secret: &PartialObjectMeta<Secret>) -> Option<Obje
 fn reference<K: Owner>(owner: &str) -> Option<ObjectRef<K>> {
     let (namespace, name) = owner.split_once('/')?;
     Some(ObjectRef::new(name).within(namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at any surprise")]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn inputs(name: &str, spec: &Value) -> [u8; 32] {
+        let all = json!({
+            "phaseApp": "shop",
+            "authentication": {"serviceToken": {"serviceTokenSecretReference": {"secretName": "phase"}}},
+            "managedSecretReferences": [{"secretName": "out"}],
+        });
+        let mut object = json!({
+            "apiVersion": "secrets.phase.dev/v1alpha1", "kind": "PhaseSecret",
+            "metadata": {"name": name}, "spec": all,
+        });
+        let spec = spec.as_object().unwrap().clone();
+        object["spec"].as_object_mut().unwrap().extend(spec);
+        let object: PhaseSecret = serde_json::from_value(object).unwrap();
+        object.inputs(&SecretName {
+            namespace: "team".to_owned(),
+            name: "phase".to_owned(),
+        })
+    }
+
+    fn output(more: &Value) -> Value {
+        let mut output = json!({"secretName": "out"});
+        output
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({"managedSecretReferences": [output]})
+    }
+
+    #[test]
+    fn resources_whose_secrets_hold_the_same_have_the_same_inputs() {
+        let plain = inputs("one", &json!({}));
+        for same in [
+            json!({}),
+            json!({"redeployLabelSelector": "tier=web"}),
+            json!({"authentication": {"serviceToken": {"serviceTokenSecretReference": {"secretName": "other"}}}}),
+            output(&json!({"secretName": "other"})),
+            output(&json!({"secretNamespace": "elsewhere"})),
+            output(&json!({"template": {"metadata": {"labels": {"a": "b"}}}})),
+            output(
+                &json!({"onConflict": "Take", "onTypeChange": "Recreate", "ownerReference": true}),
+            ),
+        ] {
+            assert_eq!(inputs("another", &same), plain, "{same}");
+        }
+    }
+
+    #[test]
+    fn whatever_decides_what_secrets_hold_is_in_the_inputs() {
+        let different = [
+            json!({}),
+            json!({"phaseApp": "other"}),
+            json!({"phaseAppId": "shop"}),
+            json!({"phaseAppEnv": "staging"}),
+            json!({"phaseAppEnvPath": "/db"}),
+            json!({"phaseAppEnvTag": "web"}),
+            json!({"phaseHost": "https://phase.example"}),
+            json!({"pollingInterval": 30}),
+            json!({"onSecretReferenceError": "Warn"}),
+            output(&json!({"secretType": "kubernetes.io/tls"})),
+            output(&json!({"nameTransformer": "camel"})),
+            output(&json!({"processors": {"A": {"asName": "b"}}})),
+            output(&json!({"processors": {"A": {"type": "base64"}}})),
+            output(&json!({"processors": {"B": {"type": "base64"}}})),
+            json!({"managedSecretReferences": [{"secretName": "out"}, {"secretName": "two"}]}),
+        ];
+        for (number, one) in different.iter().enumerate() {
+            for other in &different[number + 1..] {
+                assert_ne!(inputs("one", one), inputs("one", other), "{one} {other}");
+            }
+        }
+    }
 }

@@ -49,10 +49,8 @@ pub struct SecretName {
 pub struct Output {
     /// Which.
     pub secret: SecretName,
-    /// Its type.
-    pub kind: String,
-    /// How keys become names, and text becomes bytes.
-    pub rules: NameRules,
+    /// What it holds.
+    pub form: Form,
     /// Labels that it gets.
     pub labels: BTreeMap<String, String>,
     /// Annotations that it gets.
@@ -63,6 +61,15 @@ pub struct Output {
     pub recreates: bool,
     /// Whether it goes with the resource.
     pub is_owned: bool,
+}
+
+/// All that decides what a Secret holds of given secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// The Secret's type.
+    pub kind: String,
+    /// How keys become names, and text becomes bytes.
+    pub rules: NameRules,
 }
 
 /// What is wrong with a `PhaseSecret`.
@@ -300,40 +307,43 @@ fn output(
         ),
         mistakes,
     );
-    let mut form = Form { field, mistakes };
+    let mut entry = Entry { field, mistakes };
     let kind = &reference.secret_type;
     let types = TYPES.map(|known| known.name);
-    form.known("secretType", kind, types.contains(&kind.as_str()), &types);
+    entry.known("secretType", kind, types.contains(&kind.as_str()), &types);
     let metadata = reference.template.clone().unwrap_or_default().metadata;
     Output {
         secret,
-        kind: kind.clone(),
-        rules: NameRules {
-            transformer: form.transformer("nameTransformer", reference.name_transformer.as_deref()),
-            processors: processors(&reference.processors, &mut form),
+        form: Form {
+            kind: kind.clone(),
+            rules: NameRules {
+                transformer: entry
+                    .transformer("nameTransformer", reference.name_transformer.as_deref()),
+                processors: processors(&reference.processors, &mut entry),
+            },
         },
         labels: metadata.labels,
         annotations: metadata.annotations,
-        takes: form.choice("onConflict", &reference.on_conflict, "Take"),
-        recreates: form.choice("onTypeChange", &reference.on_type_change, "Recreate"),
+        takes: entry.choice("onConflict", &reference.on_conflict, "Take"),
+        recreates: entry.choice("onTypeChange", &reference.on_type_change, "Recreate"),
         is_owned: reference.owner_reference,
     }
 }
 
 fn processors(
     given: &BTreeMap<String, ProcessorSpec>,
-    form: &mut Form<'_>,
+    entry: &mut Entry<'_>,
 ) -> BTreeMap<String, Processor> {
     let processor = |(key, given): (&String, &ProcessorSpec)| {
         let of = |part: &str| format!("processors.{}.{part}", shortened(key));
         let kind = given.value_type.as_deref().filter(|text| !text.is_empty());
         let known = ["plain", "base64"];
         if let Some(kind) = kind {
-            form.known(&of("type"), kind, known.contains(&kind), &known);
+            entry.known(&of("type"), kind, known.contains(&kind), &known);
         }
         let processor = Processor {
             as_name: given.as_name.clone().filter(|name| !name.is_empty()),
-            transformer: form
+            transformer: entry
                 .transformer(&of("nameTransformer"), given.name_transformer.as_deref()),
             encoding: match kind {
                 Some("base64") => Encoding::Base64,
@@ -346,12 +356,12 @@ fn processors(
 }
 
 /// The mistakes of one entry.
-struct Form<'a> {
+struct Entry<'a> {
     field: String,
     mistakes: &'a mut Vec<PlanMistake>,
 }
 
-impl Form<'_> {
+impl Entry<'_> {
     fn known(&mut self, part: &str, value: &str, is_known: bool, known: &[&str]) {
         if !is_known {
             self.mistakes.push(PlanMistake::Unknown {

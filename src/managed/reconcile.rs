@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -18,8 +16,9 @@ use super::apply::Write;
 use super::backoff::{self, Backoff};
 use super::contents::{self, Part};
 use super::health::States;
+use super::ledger::Ledger;
 use super::news::Readers;
-use super::one::{Written, one};
+use super::one::one;
 use super::owner::{Owner, Owners};
 use super::plan::{Plan, SecretName};
 use super::resource::SecretStatus;
@@ -62,11 +61,8 @@ pub(super) struct Context<U, K: Owner> {
     pub(super) keeps_to_namespace: bool,
     /// Which consoles a resource may name.
     pub(super) hosts: AllowedHosts,
-    /// The metadata of Secrets that were written, as the API server has them now: of each
-    /// namespace that is looked after, or of all.
-    pub(super) live: Arc<[Store<PartialObjectMeta<Secret>>]>,
-    /// What was written last, by Secret; little more than there are in `live`.
-    pub(super) written: Mutex<HashMap<SecretName, Written>>,
+    /// What was written last, and what there is of it now.
+    pub(super) ledger: Arc<Ledger>,
     /// How often each resource has failed in a row.
     pub(super) failures: Backoff<ObjectRef<K>>,
     /// What was told of each resource that has no status: no more than there are.
@@ -224,12 +220,12 @@ async fn attempt<U: Upstream, K: Owner>(
     outcome.tokens.push(*token.name());
     let ask = Ask {
         token,
-        inputs: inputs(object, &plan.token),
+        inputs: object.inputs(&plan.token),
         volume: Some(volume(object, &plan.token)),
         class: name(object),
         deadline: Deadline::after(ANSWER_WITHIN),
     };
-    let recipe = || Ok(contents::recipe(&plan, name(object).into()));
+    let recipe = || Ok(contents::recipe(&plan));
     let reply = context.snapshot.answer(ask, recipe).await;
     let reply = reply.map_err(|refusal| context.tokens.trouble(&plan.token, &refusal))?;
     outcome.about = Some(Arc::clone(&reply.about));
@@ -297,10 +293,12 @@ async fn attempt<U: Upstream, K: Owner>(
         outcome.note("NotRestarted", not_restarted(&left_alone));
     }
     if has_changed && !contents.unresolved.is_empty() {
+        let text = contents.unresolved.join("; ");
+        warn!(object = resource, "{text}");
         outcome.notes.push(Note {
             is_warning: true,
             reason: "ReferenceUnresolved",
-            text: contents.unresolved.join("; "),
+            text,
         });
     }
     Ok(())
@@ -334,12 +332,6 @@ pub(super) fn name<K: ResourceExt>(object: &K) -> String {
         object.namespace().unwrap_or_default(),
         object.name_any()
     )
-}
-
-/// Everything that decides the contents but the token; by which Secret it came, since one
-/// token may lie in two.
-fn inputs<K: Owner>(object: &K, token: &SecretName) -> [u8; 32] {
-    digest::of_parts([&object.inputs()[..], token.to_string().as_bytes()])
 }
 
 /// The resource as what is answered for ever: no other will have its UID.

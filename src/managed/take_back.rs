@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, Preconditions};
 use kube::core::{DynamicObject, PartialObjectMeta};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use tokio::sync::mpsc::Receiver;
@@ -62,7 +62,7 @@ pub(super) async fn take_back<U, K: Owner>(
         let is_ours = live.annotations().get(K::ANNOTATION)? == owner;
         (is_ours && name.namespace == namespace && !wanted.contains(&name)).then_some(name)
     };
-    let live = context.live.iter().flat_map(Store::state);
+    let live = context.ledger.all_live();
     for secret in live.filter_map(|live| of_owner(&live)) {
         let fate = one::<K>(&context.client, &secret, owner).await;
         let (reason, text) = match fate {

@@ -75,6 +75,8 @@ pub fn start(args: &LogArgs) {
     let filter = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
         .with_target(AUDIT, audit)
+        // Its spans are entered with each look at each resource that waits.
+        .with_target("kube_runtime", level.min(LevelFilter::WARN))
         .with_default(level.min(LevelFilter::INFO));
     let text = match args.log_format {
         Some(format) => format == LogFormat::Text,

@@ -23,12 +23,14 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use super::alone::alone;
 use crate::managed::adopt::Released;
 use crate::managed::api;
 use crate::managed::apply::{LABEL, OURS};
 use crate::managed::backoff::Backoff;
 use crate::managed::follow::{self, Following, wishing};
 use crate::managed::health::{Health, States, Unlisted};
+use crate::managed::ledger::Ledger;
 use crate::managed::mirror::SecretProviderClass;
 use crate::managed::news::{Readers, news};
 use crate::managed::owner::{Owner, Owners, owner};
@@ -44,7 +46,7 @@ use crate::phase::client::Client;
 use crate::snapshot::Snapshot;
 
 /// Changes of one resource within this time are one.
-const TOGETHER: Duration = Duration::from_millis(200);
+const TOGETHER: Duration = Duration::from_millis(50);
 
 /// How many resources may wait for each that is worked on.
 const WAITING: u16 = 64;
@@ -62,7 +64,7 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
         tokens: Arc::default(),
         turns: Arc::new(Semaphore::new(concurrency.into())),
         snapshot,
-        live: live.into(),
+        ledger: Arc::new(Ledger::new(live.clone().into())),
         owners: Arc::new(Owners {
             resources: resources.clone(),
             classes: classes.clone(),
@@ -73,7 +75,8 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     let mut running = JoinSet::new();
     for (place, writer) in places.iter().zip(live_writers) {
         let pokes = (Arc::clone(&resource_pokes), Arc::clone(&class_pokes));
-        running.spawn(place.clone().drift(writer, pokes.0, pokes.1));
+        let ledger = Arc::clone(&shared.ledger);
+        running.spawn(place.clone().drift(writer, ledger, pokes.0, pokes.1));
     }
     let resources = resources.into_iter().zip(resource_writers);
     for (number, ((place, store), poked)) in places
@@ -82,7 +85,7 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
         .zip(poked_resources)
         .enumerate()
     {
-        let (resources, secrets) = (store.0.clone(), shared.live[number].clone());
+        let (resources, secrets) = (store.0.clone(), live[number].clone());
         let listed = listed(resources, secrets, place.health.waits()).boxed();
         running.spawn(place.clone().work(store, poked, shared.clone(), listed));
     }
@@ -136,7 +139,7 @@ struct Shared {
     /// Of all kinds and places together.
     turns: Arc<Semaphore>,
     snapshot: Arc<Snapshot<Arc<Client>>>,
-    live: Arc<[Store<PartialObjectMeta<Secret>>]>,
+    ledger: Arc<Ledger>,
     owners: Arc<Owners>,
 }
 
@@ -171,6 +174,7 @@ impl Place {
     async fn drift(
         self,
         writer: Writer<PartialObjectMeta<Secret>>,
+        ledger: Arc<Ledger>,
         resources: Pokes<PhaseSecret>,
         classes: Pokes<SecretProviderClass>,
     ) {
@@ -183,6 +187,8 @@ impl Place {
         let mut drifted = pin!(drifted);
         while let Some(secret) = drifted.next().await {
             match secret {
+                // Nobody needs to look at what was just written.
+                Ok(secret) if ledger.is_our_own(&secret) => {}
                 Ok(secret) => {
                     self.poke(&resources, &secret).await;
                     self.poke(&classes, &secret).await;
@@ -235,14 +241,12 @@ impl Place {
             interval: self.interval,
             resources: resources.clone(),
             owners: shared.owners,
-            live: shared.live,
-            written: Mutex::default(),
+            ledger: shared.ledger,
             failures: Backoff::default(),
             told: Mutex::default(),
             released: Released::default(),
         });
-        // Those that wait for their turn are in it, too: with each step all are looked at,
-        // so they are not without bound.
+        // Those that wait for their turn are in it, too.
         let config = Config::default()
             .debounce(TOGETHER)
             .concurrency(self.concurrency.saturating_mul(WAITING));
@@ -257,7 +261,7 @@ impl Place {
         );
         let never = |_, _: &std::convert::Infallible, _| Action::await_change();
         let work = applier(
-            |object, context| Box::pin(reconcile(object, context)),
+            |object, context| alone(reconcile(object, context)),
             never,
             Arc::clone(&context),
             resources,
@@ -317,7 +321,7 @@ impl Place {
             .concurrency(self.concurrency);
         let never = |_, _: &std::convert::Infallible, _| Action::await_change();
         let work = applier(
-            |object, context| Box::pin(follow::reconcile(object, context)),
+            |object, context| alone(follow::reconcile(object, context)),
             never,
             context,
             workloads,

@@ -4,25 +4,15 @@ use rcgen::{CertifiedKey as Made, generate_simple_self_signed};
 use secrecy::SecretString;
 
 use super::*;
-use crate::managed::plan::SecretName;
 use crate::phase::folder::Folder;
 use crate::render::encoding::Encoding;
 use crate::render::transformer::Transformer;
 use crate::render::{NameRules, Processor};
 
-fn output(kind: &str, rules: NameRules) -> Output {
-    Output {
-        secret: SecretName {
-            namespace: "team".to_owned(),
-            name: "out".to_owned(),
-        },
+fn form(kind: &str, rules: NameRules) -> Form {
+    Form {
         kind: kind.to_owned(),
         rules,
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        takes: false,
-        recreates: false,
-        is_owned: false,
     }
 }
 
@@ -35,22 +25,22 @@ fn secret(key: &str, value: &str) -> Secret {
     }
 }
 
-fn made(output: &Output, pairs: &[(&str, &str)]) -> Result<Data, String> {
+fn made(form: &Form, pairs: &[(&str, &str)]) -> Result<Data, String> {
     let secrets: Vec<_> = pairs
         .iter()
         .map(|(key, value)| secret(key, value))
         .collect();
-    let data = data(output, &secrets, &VersionKey::new(&[1; 32]));
+    let data = data(form, &secrets, &VersionKey::new(&[1; 32]));
     data.map_err(|mistakes| mistakes.to_string())
 }
 
-fn json_of(output: &Output, pairs: &[(&str, &str)]) -> String {
-    let data = made(output, pairs).unwrap();
+fn json_of(form: &Form, pairs: &[(&str, &str)]) -> String {
+    let data = made(form, pairs).unwrap();
     String::from_utf8(data.json.expose_secret().to_vec()).unwrap()
 }
 
-fn opaque() -> Output {
-    output("Opaque", NameRules::default())
+fn opaque() -> Form {
+    form("Opaque", NameRules::default())
 }
 
 #[test]
@@ -71,14 +61,14 @@ fn names_and_bytes_are_sorted_base64() {
 
 #[test]
 fn the_hash_moves_with_names_values_and_type_and_with_nothing_else() {
-    let hash = |output: &Output, pairs: &[_]| made(output, pairs).unwrap().hash;
+    let hash = |form: &Form, pairs: &[_]| made(form, pairs).unwrap().hash;
     let first = hash(&opaque(), &[("A", "1"), ("B", "2")]);
     assert_eq!(first, hash(&opaque(), &[("B", "2"), ("A", "1")]));
     for other in [
         hash(&opaque(), &[("A", "1"), ("B", "3")]),
         hash(&opaque(), &[("A", "1"), ("C", "2")]),
         hash(
-            &output("kubernetes.io/service-account-token", NameRules::default()),
+            &form("kubernetes.io/service-account-token", NameRules::default()),
             &[("A", "1"), ("B", "2")],
         ),
     ] {
@@ -107,30 +97,30 @@ fn every_mistake_has_its_text_and_shows_no_value() {
     let large = "canary".repeat(200_000);
     let (certificate, key) = pair_of();
     let (_, other) = pair_of();
-    let tls = output(TLS, NameRules::default());
+    let tls = form(TLS, NameRules::default());
     for (output, pairs, expected) in [
         (
-            output("Opaque", camel),
+            form("Opaque", camel),
             vec![("A_B", "canary"), ("a_b", "canary")],
             "keys \"A_B\" and \"a_b\" would both be \"aB\": give one of them another name by processors and asName",
         ),
         (
-            output("Opaque", rules("A", named("a/b"))),
+            form("Opaque", rules("A", named("a/b"))),
             vec![("A", "canary")],
             "key \"A\" would be \"a/b\", which no Secret takes: give it another name by processors and asName (letters, digits, \"-\", \"_\", \".\")",
         ),
         (
-            output("Opaque", rules("A", base64)),
+            form("Opaque", rules("A", base64)),
             vec![("A", "canary!")],
             "key \"A\": its value is not base64 (standard alphabet, padded)",
         ),
         (
-            output("kubernetes.io/basic-auth", NameRules::default()),
+            form("kubernetes.io/basic-auth", NameRules::default()),
             vec![("USER", "canary")],
             "type kubernetes.io/basic-auth needs the key username or password: select it, or name one so by processors and asName",
         ),
         (
-            output(DOCKER_CONFIG.0, NameRules::default()),
+            form(DOCKER_CONFIG.0, NameRules::default()),
             vec![(DOCKER_CONFIG.1, "canary")],
             ".dockerconfigjson is no JSON object: store the registry's configuration as it is",
         ),
@@ -178,7 +168,7 @@ fn every_mistake_has_its_text_and_shows_no_value() {
     );
     assert!(
         made(
-            &output(DOCKER_CONFIG.0, NameRules::default()),
+            &form(DOCKER_CONFIG.0, NameRules::default()),
             &[(DOCKER_CONFIG.1, r#"{"auths":{}}"#)]
         )
         .is_ok()

@@ -41,7 +41,7 @@ fn what_is_not_given_is_as_the_operator_has_it() {
     assert_eq!(plan.query.selections[0].environment, "production");
     let output = &plan.outputs[0];
     assert_eq!(
-        (output.secret.to_string(), output.kind.as_str()),
+        (output.secret.to_string(), output.form.kind.as_str()),
         ("team/out".to_owned(), "Opaque")
     );
     assert!(!output.takes && !output.recreates && !output.is_owned);
@@ -57,7 +57,7 @@ fn empty_texts_are_none() {
     }));
     let plan = plan.unwrap();
     assert_eq!(plan.outputs[0].secret.namespace, "team");
-    assert_eq!(plan.outputs[0].rules.name("A"), "A");
+    assert_eq!(plan.outputs[0].form.rules.name("A"), "A");
 }
 
 #[test]

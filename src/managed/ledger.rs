@@ -1,0 +1,130 @@
+//! What was written last, and what the API server has of it now.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use super::plan::SecretName;
+use crate::snapshot::lock;
+
+/// What was written of a Secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Everything that was said of it.
+    pub(super) wish: [u8; 32],
+    /// What the API server made of it.
+    pub(super) resource_version: Option<String>,
+    /// For which content its users have been restarted.
+    pub(super) followed: String,
+}
+
+/// All Secrets that were written, whomever they belong to, since this replica leads.
+pub(super) struct Ledger {
+    live: Arc<[Store<PartialObjectMeta<Secret>>]>,
+    /// By Secret; little more than there are in `live`.
+    written: Mutex<HashMap<SecretName, Written>>,
+}
+
+impl Ledger {
+    /// Nothing was written yet. `live` is the metadata of Secrets that were written, as the
+    /// API server has them now: of each namespace that is looked after, or of all.
+    pub(super) fn new(live: Arc<[Store<PartialObjectMeta<Secret>>]>) -> Self {
+        Self {
+            live,
+            written: Mutex::default(),
+        }
+    }
+
+    /// What was written of a Secret last.
+    pub(super) fn written(&self, secret: &SecretName) -> Option<Written> {
+        lock(&self.written).get(secret).cloned()
+    }
+
+    /// Takes down what was written. What is known of Secrets that have gone is forgotten.
+    pub(super) fn write(&self, secret: SecretName, now: Written) {
+        const MORE: usize = 64;
+        let mut written = lock(&self.written);
+        written.insert(secret, now);
+        if written.len() > 2 * self.live.iter().map(Store::len).sum::<usize>() + MORE {
+            written.retain(|secret, _| self.live(secret).is_some());
+        }
+    }
+
+    /// What the API server has of a Secret now, where that is watched.
+    pub(super) fn live(&self, secret: &SecretName) -> Option<Arc<PartialObjectMeta<Secret>>> {
+        let key = ObjectRef::new(&secret.name).within(&secret.namespace);
+        self.live.iter().find_map(|live| live.get(&key))
+    }
+
+    /// All Secrets that the API server has now.
+    pub(super) fn all_live(&self) -> impl Iterator<Item = Arc<PartialObjectMeta<Secret>>> {
+        self.live.iter().flat_map(Store::state)
+    }
+
+    /// Whether news of a Secret are what was written here, and nobody else's: it is there,
+    /// as it was written last.
+    pub(super) fn is_our_own(&self, news: &PartialObjectMeta<Secret>) -> bool {
+        let secret = SecretName {
+            namespace: news.namespace().unwrap_or_default(),
+            name: news.name_any(),
+        };
+        let version = news.resource_version();
+        let is_there = |live: Arc<PartialObjectMeta<Secret>>| live.resource_version() == version;
+        version.is_some()
+            && self
+                .written(&secret)
+                .is_some_and(|written| written.resource_version == version)
+            && self.live(&secret).is_some_and(is_there)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector::store;
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+
+    fn metadata(version: &str) -> PartialObjectMeta<Secret> {
+        let mut metadata = PartialObjectMeta::<Secret>::default();
+        metadata.metadata.namespace = Some("team".to_owned());
+        metadata.metadata.name = Some("out".to_owned());
+        metadata.metadata.resource_version = Some(version.to_owned());
+        metadata
+    }
+
+    #[test]
+    fn our_own_is_what_is_there_as_it_was_written_last() {
+        let (live, mut writer) = store();
+        let ledger = Ledger::new(vec![live].into());
+        let name = SecretName {
+            namespace: "team".to_owned(),
+            name: "out".to_owned(),
+        };
+        let written = |version: &str| Written {
+            wish: [0; 32],
+            resource_version: Some(version.to_owned()),
+            followed: String::new(),
+        };
+        let first = metadata("1");
+        writer.apply_watcher_event(&Event::Apply(first.clone()));
+        assert!(!ledger.is_our_own(&first), "somebody else's");
+        ledger.write(name.clone(), written("1"));
+        assert!(ledger.is_our_own(&first));
+        let foreign = metadata("2");
+        writer.apply_watcher_event(&Event::Apply(foreign.clone()));
+        assert!(!ledger.is_our_own(&foreign), "changed by somebody else");
+        assert!(!ledger.is_our_own(&first), "not as it is any more");
+        ledger.write(name, written("3"));
+        let ours = metadata("3");
+        writer.apply_watcher_event(&Event::Apply(ours.clone()));
+        assert!(ledger.is_our_own(&ours));
+        // News of its end may say the version that was there last.
+        writer.apply_watcher_event(&Event::Delete(ours.clone()));
+        assert!(!ledger.is_our_own(&ours), "it has gone");
+    }
+}
