@@ -32,7 +32,7 @@ pub use kubelet::Pod;
 pub use node::{Node, NodeBuilder, parameters};
 pub use own_api::{OwnApi, encryption_config};
 pub use phase::{Phase, secret, tagged, undecryptable};
-pub use process::{Process, http, http_get};
+pub use process::{Process, http, http_get, processor_time};
 pub use programs::{Line, Programs};
 pub use volume::{Entry, Volume};
 

@@ -69,13 +69,7 @@ impl Process {
     /// # Panics
     /// When it has ended.
     pub fn processor_time(&self) -> Duration {
-        let pid = self.child.id().expect("it runs");
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let (_, fields) = stat.rsplit_once(") ").unwrap();
-        let spent = fields.split(' ').skip(11).take(2);
-        let ticks: u64 = spent.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-        let a_second = rustix::param::clock_ticks_per_second();
-        Duration::from_millis(ticks * 1_000 / a_second)
+        processor_time(self.child.id().expect("it runs"))
     }
 
     /// Its memory that is in use, and the most that ever was, in MiB.
@@ -163,4 +157,18 @@ fn appended(log: &Path) -> File {
         .append(true)
         .open(log)
         .unwrap()
+}
+
+/// The processor time that a process has spent.
+///
+/// # Panics
+/// When there is none of this id.
+#[must_use]
+pub fn processor_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let spent = fields.split(' ').skip(11).take(2);
+    let ticks: u64 = spent.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    let a_second = rustix::param::clock_ticks_per_second();
+    Duration::from_millis(ticks * 1_000 / a_second)
 }

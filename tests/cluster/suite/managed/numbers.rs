@@ -2,28 +2,25 @@
 //! are printed beside what is to be reached, since machines are shared.
 #![allow(clippy::print_stdout, reason = "a measurement prints")]
 
+mod rounds;
+
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::Duration;
 
-use futures_util::stream::{StreamExt, iter};
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, PostParams};
 use kube::core::PartialObjectMeta;
 use phase_csi_cluster::{Controller, PATIENCE, Phase};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::writes::Writes;
+use rounds::{apart, first_syncs};
 
 const RESOURCES: usize = 500;
 const TOKENS: usize = 5;
 /// Ten resources read each folder.
 const FOLDERS: usize = 10;
 const KEYS: usize = 50;
-/// The controller's own default.
-const AT_ONCE: usize = 8;
 /// In seconds, of the 500.
 const INTERVAL: u64 = 10;
 
@@ -54,11 +51,7 @@ async fn five_hundred_resources() {
         let token = controller.phase.token_of(app);
         controller.namespace.token(&Phase::app(app), &token).await;
     }
-    for number in 0..RESOURCES {
-        let (app, folder) = place(number);
-        resource(&controller, &secret_name(number), app, &folder, INTERVAL).await;
-    }
-    first_sync(&mut controller).await;
+    first_syncs(&mut controller).await;
     if std::env::var_os("FIRST_ONLY").is_some() {
         return;
     }
@@ -66,105 +59,6 @@ async fn five_hundred_resources() {
     sixty(&controller).await;
     memory(&controller, "after all that");
     latency(&controller).await;
-}
-
-/// The API server and its etcd have a core for themselves, and everything else, the
-/// controller too, another: as on machines of their own, neither takes the other's time.
-fn apart() {
-    let core = |of: &str, core: &str| {
-        let set = Command::new("taskset").args(["-acp", core, of]).output();
-        assert!(set.unwrap().status.success());
-    };
-    let mut found = 0;
-    for entry in std::fs::read_dir("/proc").unwrap() {
-        let path = entry.unwrap().path();
-        let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
-        if ["kube-apiserver", "etcd"].contains(&name.trim()) {
-            core(path.file_name().unwrap().to_str().unwrap(), "0");
-            found += 1;
-        }
-    }
-    assert_eq!(found, 2, "API server and etcd");
-    core(&std::process::id().to_string(), "1");
-}
-
-/// Bare server-side applies before and after; the better of them counts.
-async fn first_sync(controller: &mut Controller) {
-    let before = bare(controller, "before").await;
-    let writes = Writes::count(controller).await;
-    let begun = Instant::now();
-    controller.add_replica();
-    let written = eventually_all(|number| writes.of(&secret_name(number)) >= 1).await - begun;
-    let told = all_told(controller).await - begun;
-    let spent = controller.replicas[0].processor_time();
-    memory(controller, "after the first sync");
-    let after = bare(controller, "after").await;
-    let bare = before.min(after);
-    let rate = |time: Duration| RESOURCES as f64 / time.as_secs_f64();
-    row(
-        &format!("bare applies of {RESOURCES} Secrets of {KEYS} keys, {AT_ONCE} at once"),
-        &format!("{:.0}/s and {:.0}/s", rate(before), rate(after)),
-        "",
-    );
-    row(
-        "first sync, from the start of the program: the last Secret; the last status",
-        &format!(
-            "{:.1} s ({:.0}/s); {:.1} s",
-            written.as_secs_f64(),
-            rate(written),
-            told.as_secs_f64()
-        ),
-        "",
-    );
-    let mut times: Vec<_> = (0..RESOURCES)
-        .map(|number| (writes.times(&secret_name(number))[0] - begun).as_secs_f64())
-        .collect();
-    times.sort_by(f64::total_cmp);
-    let tenths = [0, 1, 50, 100, 250, 400, 450, 499].map(|place| format!("{:.1}", times[place]));
-    row(
-        "the same: the first, the 2nd, 51st, 101st, 251st, 401st, 451st, last; processor time of the controller",
-        &format!("{} s; {:.1} s", tenths.join(", "), spent.as_secs_f64()),
-        "",
-    );
-    let ratio = rate(written) / rate(bare);
-    row(
-        "its rate against the better bare one",
-        &format!("{ratio:.2}"),
-        "0.7",
-    );
-    for number in 0..RESOURCES {
-        let name = secret_name(number);
-        assert_eq!(writes.of(&name), 1, "{name}");
-    }
-}
-
-/// The time for as many Secrets of the same size, as fast as the API server takes them.
-async fn bare(controller: &Controller, name: &str) -> Duration {
-    let secrets = controller.namespace.api::<PartialObjectMeta<Secret>>();
-    let values = (0..KEYS).map(|key| {
-        let value = format!("a value as long as usual, of key {key} in /folder-0");
-        (
-            format!("KEY_{key:02}"),
-            json!(ByteString(value.into_bytes())),
-        )
-    });
-    let data: serde_json::Map<_, _> = values.collect();
-    let begun = Instant::now();
-    let all = iter(0..RESOURCES).map(|number| {
-        let name = format!("bare-{name}-{number:03}");
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
-            "metadata": {"name": name, "labels": {"suite": "bare"}},
-        });
-        let (secrets, secret) = (&secrets, Patch::Apply(secret));
-        async move {
-            let apply = PatchParams::apply("bare");
-            let applied = secrets.patch_metadata(&name, &apply, &secret);
-            applied.await.unwrap();
-        }
-    });
-    all.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
-    begun.elapsed()
 }
 
 /// For a minute nothing changes.
