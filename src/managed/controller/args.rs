@@ -62,7 +62,7 @@ pub struct ControllerArgs {
     #[arg(
         long,
         env = "PHASE_CSI_CONCURRENCY", hide_env = true, value_name = "NUMBER",
-        default_value_t = 8,
+        default_value_t = 32,
         value_parser = clap::value_parser!(u16).range(1..=256)
     )]
     pub concurrency: u16,

@@ -20,7 +20,7 @@ use super::{
 
 const ROUNDS: usize = 5;
 /// The controller's own default.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 
 /// The API server and its etcd have a core for themselves, and everything else, the
 /// controller too, another: as on machines of their own, neither takes the other's time.
