@@ -80,12 +80,12 @@ impl Predecessors {
     /// set too (so with the values that Phase has) is ours alone, where that is all of
     /// its data: nothing is lost by it.
     fn handed_over(self, entries: &[ManagedFieldsEntry]) -> Option<Vec<ManagedFieldsEntry>> {
-        let is_foreign = |entry: &ManagedFieldsEntry| {
+        let is_left = |entry: &ManagedFieldsEntry| {
             let manager = entry.manager.as_deref().unwrap_or_default();
             is_own(entry) || self.standing(manager) == Standing::Foreign
         };
         // Nearly always: nothing needs to be compared.
-        if entries.iter().all(is_foreign) {
+        if entries.iter().all(is_left) {
             return None;
         }
         let own = entries.iter().find(|entry| is_own(entry))?;

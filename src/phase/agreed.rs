@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use blake2::digest::{KeyInit, Mac};
 use blake2::{Blake2bMac512, digest::Output};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
-use super::primitives::{DoesNotOpen, KeyPair, SecretKey};
+use super::primitives::{DoesNotOpen, KeyPair, SecretKey, xor};
 use crate::random::random;
 
 /// The keys of the fields of one environment, as far as somebody has needed them.
@@ -125,14 +125,6 @@ impl fmt::Debug for Agreed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Agreed(…)")
     }
-}
-
-fn xor(one: &[u8; 32], other: &[u8; 32]) -> SecretKey {
-    let mut both = Zeroizing::new(*one);
-    for (byte, other) in both.iter_mut().zip(other) {
-        *byte ^= other;
-    }
-    both
 }
 
 #[cfg(test)]

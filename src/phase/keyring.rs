@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::agreed::Agreed;
 use super::envelope;
-use super::primitives::{DoesNotOpen, KeyPair, SecretKey, derive, keyed_digest, open_blob};
+use super::primitives::{DoesNotOpen, KeyPair, SecretKey, derive, keyed_digest, open_blob, xor};
 use super::token::Token;
 use super::wire::EnvironmentKey;
 use crate::cause::Cause;
@@ -160,10 +160,7 @@ impl fmt::Debug for EnvironmentKeys {
 fn join(token: &Token, wrapped_key_share: &str) -> Result<Keyring, DoesNotOpen> {
     let blob = base16ct::mixed::decode_vec(wrapped_key_share).map_err(|_| DoesNotOpen)?;
     let other = hex_key(&open_blob(&token.wrap_key, Zeroizing::new(blob))?)?;
-    let mut private = SecretKey::default();
-    for (byte, (a, b)) in private.iter_mut().zip(token.share.iter().zip(other.iter())) {
-        *byte = a ^ b;
-    }
+    let private = xor(&token.share, &other);
     let pair = KeyPair::new(&private)?;
     if pair.public() != &token.public_key {
         return Err(DoesNotOpen);

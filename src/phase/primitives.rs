@@ -120,6 +120,16 @@ pub fn keyed_digest(key: &[u8], message: &[u8]) -> Result<[u8; 32], DoesNotOpen>
     Ok(digest.chain_update(message).finalize().into_bytes().into())
 }
 
+/// Two shares joined, or a key under a mask.
+#[must_use]
+pub fn xor(one: &[u8; 32], other: &[u8; 32]) -> SecretKey {
+    let mut both = Zeroizing::new(*one);
+    for (byte, other) in both.iter_mut().zip(other) {
+        *byte ^= other;
+    }
+    both
+}
+
 /// HKDF-SHA256 (RFC 5869) without salt: 32 bytes for one purpose.
 #[must_use]
 pub fn derive(secret: &[u8; 32], purpose: &str) -> SecretKey {

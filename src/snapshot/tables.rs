@@ -29,16 +29,12 @@ impl Tables {
     /// Keeps a table, made of so many bytes, that is used now.
     pub(super) fn keep(&self, table: &Arc<Table>, bytes: usize) {
         let mut kept = lock(&self.0);
-        let place = kept.iter().position(|kept| Arc::ptr_eq(&kept.table, table));
-        let mut one = place
-            .and_then(|place| kept.remove(place))
-            .unwrap_or_else(|| Kept {
-                table: Arc::clone(table),
-                bytes,
-                is_used: true,
-            });
-        one.is_used = true;
-        kept.push_back(one);
+        kept.retain(|kept| !Arc::ptr_eq(&kept.table, table));
+        kept.push_back(Kept {
+            table: Arc::clone(table),
+            bytes,
+            is_used: true,
+        });
         let all = |kept: &VecDeque<Kept>| kept.iter().map(|kept| kept.bytes).sum::<usize>();
         while kept.len() > MOST || (kept.len() > 1 && all(&kept) > MOST_BYTES) {
             kept.pop_front();

@@ -231,7 +231,7 @@ async fn a_list_that_is_never_answered_is_asked_for_again() {
     controller.resource("shop", named("shop")).await;
     controller.synced("shop", "Synced").await;
     let is_list =
-        |asked: &Asked| asked.path.contains("limit=") && asked.path.contains("managed-list");
+        |asked: &Asked| asked.path.contains("limit=250") && asked.path.contains("managed-list");
     controller.way().disturb(is_list, Fault::Hang);
     controller.way().asked();
     controller.restart(0).await;
