@@ -1,13 +1,17 @@
 //! A `PhaseSecret` as what is to be done: which secrets of Phase, by whose token, into
 //! which Secrets. Everything is checked here; all mistakes are found together.
 
+mod mistake;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::resource::{
     LEAST_POLLING_INTERVAL, ManagedSecretReference, PhaseSecretSpec, ProcessorSpec,
 };
-use crate::class::{Class, Mistake, shortened};
+pub use mistake::PlanMistake;
+
+use crate::class::{Class, shortened};
 use crate::manifest::is_object_name;
 use crate::mistakes::Mistakes;
 use crate::phase::Query;
@@ -70,73 +74,6 @@ pub struct Form {
     pub kind: String,
     /// How keys become names, and text becomes bytes.
     pub rules: NameRules,
-}
-
-/// What is wrong with a `PhaseSecret`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlanMistake {
-    /// What selects the secrets.
-    #[error("spec.{0}")]
-    Selection(Mistake),
-    /// A name that no object can have.
-    #[error(
-        "spec.{field} {name:?} is no name of a Kubernetes object: use lower-case letters, digits, \"-\" and \".\""
-    )]
-    Name {
-        /// The field.
-        field: String,
-        /// What stands there.
-        name: String,
-    },
-    /// A value that the schema does not list.
-    #[error("spec.{field} {value:?} is unknown: write one of {known}")]
-    Unknown {
-        /// The field.
-        field: String,
-        /// What stands there.
-        value: String,
-        /// What may stand there.
-        known: String,
-    },
-    /// Two entries write one Secret.
-    #[error(
-        "spec.managedSecretReferences[{first}] and [{second}] both write the Secret {secret}: make them one"
-    )]
-    Twice {
-        /// The first of them.
-        first: usize,
-        /// The other.
-        second: usize,
-        /// The Secret.
-        secret: String,
-    },
-    /// No entries.
-    #[error("spec.managedSecretReferences is empty: name the Secret to write")]
-    Nothing,
-    /// Asked too often.
-    #[error("spec.pollingInterval {0} is below {LEAST_POLLING_INTERVAL} seconds: ask less often")]
-    Interval(u32),
-    /// An owner in another namespace.
-    #[error(
-        "spec.managedSecretReferences[{0}].ownerReference needs a Secret in the resource's own namespace: leave one of the two out"
-    )]
-    Owner(usize),
-    /// The output would overwrite the token.
-    #[error(
-        "spec.managedSecretReferences[{0}] would write the Secret that holds the token: name another"
-    )]
-    Token(usize),
-    /// A Secret elsewhere, and the controller keeps resources to their namespace.
-    #[error(
-        "spec.{field}.secretNamespace names {namespace:?}, and this controller keeps a resource to its own namespace (--no-cross-namespace-refs): leave it out"
-    )]
-    Elsewhere {
-        /// The field of the Secret.
-        field: String,
-        /// The namespace that stands there.
-        namespace: String,
-    },
 }
 
 impl Plan {

@@ -1,0 +1,82 @@
+//! Why a Secret was not written.
+
+use crate::managed::plan::SecretName;
+
+/// Why a Secret was not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// Other field managers have set fields to something else.
+    #[error(
+        "{fields} of Secret {secret} belong to {managers}: remove them there, or set onConflict: Take"
+    )]
+    Conflict {
+        /// The Secret.
+        secret: SecretName,
+        /// The fields, the first few.
+        fields: String,
+        /// Whose they are.
+        managers: String,
+    },
+    /// Another resource names the same Secret.
+    #[error("Secret {secret} is kept for {rival} already: name it in one of the two alone")]
+    Rival {
+        /// The Secret.
+        secret: SecretName,
+        /// The other: its kind and name.
+        rival: String,
+    },
+    /// Its type cannot be changed.
+    #[error(
+        "Secret {secret} has another type than {kind}, and a type cannot be changed: delete the Secret, or set onTypeChange: Recreate"
+    )]
+    Type {
+        /// The Secret.
+        secret: SecretName,
+        /// The type that it should have.
+        kind: String,
+    },
+    /// No right to write it.
+    #[error(
+        "the controller may not write Secret {secret}: give its ServiceAccount a Role with create, patch and delete on secrets in that namespace"
+    )]
+    Forbidden {
+        /// The Secret.
+        secret: SecretName,
+    },
+    /// Its namespace does not exist.
+    #[error("namespace {namespace} does not exist: create it, or name another in secretNamespace")]
+    NoNamespace {
+        /// The namespace.
+        namespace: String,
+    },
+    /// The API server refuses it.
+    #[error("the API server refuses Secret {secret} (status {status}): {message}")]
+    Refused {
+        /// The Secret.
+        secret: SecretName,
+        /// The status code.
+        status: u16,
+        /// In its words, which show no data.
+        message: String,
+    },
+    /// No answer in time, or none at all.
+    #[error("the API server did not answer while Secret {secret} was written: it is tried again")]
+    Unanswered {
+        /// The Secret.
+        secret: SecretName,
+    },
+}
+
+impl ApplyError {
+    /// Whether trying again may help without anything else changing.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Unanswered { .. } => true,
+            // 409 of nobody's: two requests have met.
+            Self::Refused { status, .. } => matches!(status, 409 | 429 | 500..),
+            _ => false,
+        }
+    }
+}

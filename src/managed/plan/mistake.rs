@@ -1,0 +1,71 @@
+//! What can be wrong with a `PhaseSecret`.
+
+use crate::class::Mistake;
+use crate::managed::resource::LEAST_POLLING_INTERVAL;
+
+/// What is wrong with a `PhaseSecret`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanMistake {
+    /// What selects the secrets.
+    #[error("spec.{0}")]
+    Selection(Mistake),
+    /// A name that no object can have.
+    #[error(
+        "spec.{field} {name:?} is no name of a Kubernetes object: use lower-case letters, digits, \"-\" and \".\""
+    )]
+    Name {
+        /// The field.
+        field: String,
+        /// What stands there.
+        name: String,
+    },
+    /// A value that the schema does not list.
+    #[error("spec.{field} {value:?} is unknown: write one of {known}")]
+    Unknown {
+        /// The field.
+        field: String,
+        /// What stands there.
+        value: String,
+        /// What may stand there.
+        known: String,
+    },
+    /// Two entries write one Secret.
+    #[error(
+        "spec.managedSecretReferences[{first}] and [{second}] both write the Secret {secret}: make them one"
+    )]
+    Twice {
+        /// The first of them.
+        first: usize,
+        /// The other.
+        second: usize,
+        /// The Secret.
+        secret: String,
+    },
+    /// No entries.
+    #[error("spec.managedSecretReferences is empty: name the Secret to write")]
+    Nothing,
+    /// Asked too often.
+    #[error("spec.pollingInterval {0} is below {LEAST_POLLING_INTERVAL} seconds: ask less often")]
+    Interval(u32),
+    /// An owner in another namespace.
+    #[error(
+        "spec.managedSecretReferences[{0}].ownerReference needs a Secret in the resource's own namespace: leave one of the two out"
+    )]
+    Owner(usize),
+    /// The output would overwrite the token.
+    #[error(
+        "spec.managedSecretReferences[{0}] would write the Secret that holds the token: name another"
+    )]
+    Token(usize),
+    /// A Secret elsewhere, and the controller keeps resources to their namespace.
+    #[error(
+        "spec.{field}.secretNamespace names {namespace:?}, and this controller keeps a resource to its own namespace (--no-cross-namespace-refs): leave it out"
+    )]
+    Elsewhere {
+        /// The field of the Secret.
+        field: String,
+        /// The namespace that stands there.
+        namespace: String,
+    },
+}
