@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use http::Request;
 use kube::client::Body;
 use secrecy::{ExposeSecret, SecretString};
@@ -24,7 +26,7 @@ use crate::snapshot::{Refusal, lock};
 const FRESH: Duration = Duration::from_secs(5);
 
 /// Why there is no token.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
     /// No such Secret.
@@ -72,11 +74,14 @@ struct Secret {
     data: BTreeMap<String, SecretString>,
 }
 
-/// Reads tokens.
+/// Reads tokens, each once for all who want it at a time.
 #[derive(Default)]
-pub struct Tokens(Mutex<HashMap<SecretName, Read>>);
+pub struct Tokens(Mutex<HashMap<SecretName, Reading>>);
+
+type Reading = Shared<BoxFuture<'static, Result<Read, TokenError>>>;
 
 /// What a Secret held a moment ago.
+#[derive(Clone)]
 struct Read {
     at: Instant,
     key: &'static str,
@@ -93,23 +98,18 @@ impl Tokens {
         client: &kube::Client,
         secret: &SecretName,
     ) -> Result<Token, TokenError> {
-        if let Some(read) = self.fresh(secret) {
-            return token(secret, &read);
-        }
-        let found = timeout(WITHIN, get(client, secret));
-        let found = found
-            .await
-            .unwrap_or_else(|_| Err(TokenError::Unanswered(secret.clone())))?;
-        let mut data = found.data;
-        let entry = TOKEN_KEYS
-            .iter()
-            .find_map(|key| Some((*key, data.remove(*key)?)));
-        let (key, text) = entry.ok_or_else(|| TokenError::NoKey(secret.clone()))?;
-        let at = Instant::now();
-        let read = Read { at, key, text };
-        let token = token(secret, &read)?;
-        lock(&self.0).insert(secret.clone(), read);
-        Ok(token)
+        let reading = {
+            let mut all = lock(&self.0);
+            // No others than those of a moment are kept, and no failure.
+            all.retain(|_, reading| match reading.peek() {
+                None => true,
+                Some(Ok(read)) => read.at.elapsed() < FRESH,
+                Some(Err(_)) => false,
+            });
+            let begun = || read(client.clone(), secret.clone()).boxed().shared();
+            all.entry(secret.clone()).or_insert_with(begun).clone()
+        };
+        token(secret, &reading.await?)
     }
 
     /// What is told of a refusal. A token that was refused is read anew by whoever asks next.
@@ -119,18 +119,21 @@ impl Tokens {
         }
         Trouble::new(refusal.cause.into(), refusal)
     }
+}
 
-    /// No others than those of a moment are kept.
-    fn fresh(&self, secret: &SecretName) -> Option<Read> {
-        let mut all = lock(&self.0);
-        all.retain(|_, read| read.at.elapsed() < FRESH);
-        let Read { at, key, text } = all.get(secret)?;
-        Some(Read {
-            at: *at,
-            key,
-            text: text.clone(),
-        })
-    }
+async fn read(client: kube::Client, secret: SecretName) -> Result<Read, TokenError> {
+    let found = timeout(WITHIN, get(&client, &secret)).await;
+    let mut data = found
+        .map_err(|_| TokenError::Unanswered(secret.clone()))??
+        .data;
+    let entry = TOKEN_KEYS
+        .iter()
+        .find_map(|key| Some((*key, data.remove(*key)?)));
+    let (key, text) = entry.ok_or_else(|| TokenError::NoKey(secret.clone()))?;
+    let at = Instant::now();
+    let read = Read { at, key, text };
+    token(&secret, &read)?;
+    Ok(read)
 }
 
 fn token(secret: &SecretName, read: &Read) -> Result<Token, TokenError> {
@@ -167,4 +170,84 @@ async fn get(client: &kube::Client, secret: &SecretName) -> Result<Secret, Token
         .await
         .map_err(|_| unanswered())?;
     serde_json::from_slice(&text).map_err(|_| unanswered())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use futures_util::future::join_all;
+    use http::Response;
+    use k8s_openapi::ByteString;
+    use kube::Client;
+    use serde_json::{Value, json};
+    use tokio::time::{advance, sleep};
+    use tower::service_fn;
+
+    use super::*;
+
+    /// The API server: what it answers, late, and how often it was asked.
+    #[derive(Default)]
+    struct Server {
+        answer: Mutex<Value>,
+        asked: AtomicU64,
+    }
+
+    impl Server {
+        fn client(self: &Arc<Self>) -> Client {
+            let server = Arc::clone(self);
+            let service = service_fn(move |_: Request<Body>| {
+                let server = Arc::clone(&server);
+                async move {
+                    server.asked.fetch_add(1, Ordering::SeqCst);
+                    sleep(Duration::from_secs(1)).await;
+                    let answer = lock(&server.answer).to_string();
+                    Ok::<_, std::convert::Infallible>(Response::new(Body::from(
+                        answer.into_bytes(),
+                    )))
+                }
+            });
+            Client::new(service, "team")
+        }
+
+        fn asked(&self) -> u64 {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    fn secret() -> SecretName {
+        SecretName {
+            namespace: "team".to_owned(),
+            name: "token".to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_wants_a_token_at_one_time_asks_once() {
+        let key = "ab".repeat(32);
+        let text = format!("pss_service:v2:{key}:{key}:{key}:{key}");
+        let server = Arc::new(Server::default());
+        *lock(&server.answer) = json!({"data": {"token": ByteString(text.into_bytes())}});
+        let (client, tokens, secret) = (server.client(), Tokens::default(), secret());
+        let all = join_all((0..32).map(|_| tokens.read(&client, &secret))).await;
+        assert!(all.iter().all(Result::is_ok));
+        assert_eq!(server.asked(), 1);
+        advance(FRESH).await;
+        assert!(tokens.read(&client, &secret).await.is_ok());
+        assert_eq!(server.asked(), 2, "it is read anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_wrong_is_told_to_all_who_waited_and_forgotten() {
+        let server = Arc::new(Server::default());
+        *lock(&server.answer) = json!({"data": {"other": ""}});
+        let (client, tokens, secret) = (server.client(), Tokens::default(), secret());
+        for times in 1..=2 {
+            let all = join_all((0..32).map(|_| tokens.read(&client, &secret))).await;
+            let is_told = |one: &Result<_, _>| matches!(one, Err(TokenError::NoKey(_)));
+            assert!(all.iter().all(is_told));
+            assert_eq!(server.asked(), times);
+        }
+    }
 }
