@@ -33,3 +33,4 @@ pub mod stored;
 pub mod take_back;
 mod tell;
 pub mod token;
+mod turns;

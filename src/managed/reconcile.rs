@@ -8,7 +8,6 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::Semaphore;
 use tracing::warn;
 
 use super::adopt::{self, Predecessors};
@@ -25,6 +24,7 @@ use super::resource::SecretStatus;
 use super::status::{Reason, Trouble};
 use super::take_back::take_back;
 use super::token::Tokens;
+use super::turns::Turns;
 use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
@@ -45,8 +45,8 @@ pub(super) struct Context<U, K: Owner> {
     pub(super) snapshot: Arc<Snapshot<U>>,
     /// The tokens that were read a moment ago.
     pub(super) tokens: Arc<Tokens>,
-    /// Whose turn it is, in the order in which they have come.
-    pub(super) turns: Arc<Semaphore>,
+    /// Whose turn it is.
+    pub(super) turns: Arc<Turns>,
     /// Who reads with which token.
     pub(super) readers: Arc<Readers<K>>,
     /// How often Phase is asked for resources that do not say it.
@@ -131,7 +131,7 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
     object: Arc<K>,
     context: Arc<Context<U, K>>,
 ) -> Result<Action, std::convert::Infallible> {
-    let turn = context.turns.acquire().await;
+    let turn = context.turns.write().await;
     // It may have changed while others had their turn.
     let Some(object) = context.resources.get(&ObjectRef::from_obj(&*object)) else {
         return Ok(Action::await_change());
@@ -168,8 +168,7 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
         true => context.states.gone(&state),
         false => context.states.is(state, reason),
     }
-    // Secrets are waited for: what wants to be written already comes first.
-    let turn = context.turns.acquire().await;
+    let turn = context.turns.tell().await;
     let told = object.tell(&context, outcome).await;
     drop(turn);
     if let Err(error) = &told {

@@ -18,7 +18,6 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Resource};
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
@@ -41,6 +40,7 @@ use crate::managed::stored::stored;
 use crate::managed::take_back::bury;
 use crate::managed::tell::recorder;
 use crate::managed::token::Tokens;
+use crate::managed::turns::Turns;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::Client;
 use crate::snapshot::Snapshot;
@@ -62,7 +62,7 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     let concurrency = places.first().map_or(1, |place| place.concurrency);
     let shared = Shared {
         tokens: Arc::default(),
-        turns: Arc::new(Semaphore::new(concurrency.into())),
+        turns: Arc::new(Turns::new(concurrency)),
         snapshot,
         ledger: Arc::new(Ledger::new(live.clone().into())),
         owners: Arc::new(Owners {
@@ -137,7 +137,7 @@ fn pokes<K: Owner>(places: &[Place]) -> (Pokes<K>, Vec<Receiver<ObjectRef<K>>>) 
 struct Shared {
     tokens: Arc<Tokens>,
     /// Of all kinds and places together.
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
     snapshot: Arc<Snapshot<Arc<Client>>>,
     ledger: Arc<Ledger>,
     owners: Arc<Owners>,
