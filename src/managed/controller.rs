@@ -15,10 +15,11 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::info;
 
-use super::api;
+use super::api::{ApiError, ApiServer};
 use super::health::Health;
 use super::lease::Election;
 use super::tell::replica;
+use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client};
 use crate::phase::host::HostError;
 use crate::snapshot::{Figures, Settings, Snapshot, lock};
@@ -43,7 +44,7 @@ pub enum Error {
     #[error(
         "no way to the Kubernetes API: {0}: run it in a pod with a service account, or set KUBECONFIG"
     )]
-    Kubernetes(String),
+    Kubernetes(#[from] ApiError),
     /// The address of health and metrics cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -61,33 +62,22 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
         request_budget: args.phase.request_budget,
         ..Settings::default()
     };
-    let client = api::client().await.map_err(Error::Kubernetes)?;
-    let http = Http::bind(args.http.http_listen).await?;
+    let api = ApiServer::infer().await?;
     let memory = Memory::default();
     let health = Arc::new(Health::new(Arc::clone(&metrics.managed)));
+    let places = places(&args, &hosts, &api, &health)?;
+    let election = match &args.leader_election_namespace {
+        Some(namespace) => {
+            let (client, replica) = (api.one_by_one()?, replica().unwrap_or_default());
+            let health = Arc::clone(&health);
+            Some(Election::new(client, namespace, &replica, health))
+        }
+        None => None,
+    };
     let mut beside = JoinSet::new();
-    if let Some(http) = http {
+    if let Some(http) = Http::bind(args.http.http_listen).await? {
         beside.spawn(http.serve(pages(&health, &memory, metrics)));
     }
-    let scopes: Vec<_> = match args.namespace.is_empty() {
-        true => vec![None],
-        false => args.namespace.into_iter().map(Some).collect(),
-    };
-    let places = scopes.into_iter().map(|namespace| Place {
-        client: client.clone(),
-        health: Arc::clone(&health),
-        hosts: hosts.clone(),
-        namespace,
-        concurrency: args.concurrency,
-        keeps_to_namespace: args.no_cross_namespace_refs,
-        poll_interval: args.poll_interval,
-        interval: args.test_only_poll_interval,
-    });
-    let places: Vec<_> = places.collect();
-    let election = args.leader_election_namespace.map(|namespace| {
-        let replica = replica().unwrap_or_default();
-        Election::new(client, &namespace, &replica, Arc::clone(&health))
-    });
     // What another replica has written meanwhile may be newer than what is remembered.
     let keep = || {
         let snapshot = Arc::new(Snapshot::new(Arc::clone(&phase), settings, None));
@@ -114,6 +104,34 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
     }
     info!("stopped");
     Ok(())
+}
+
+/// What is looked after: the namespaces that are named, or the cluster.
+fn places(
+    args: &ControllerArgs,
+    hosts: &AllowedHosts,
+    api: &ApiServer,
+    health: &Arc<Health>,
+) -> Result<Vec<Place>, ApiError> {
+    let client = api.side_by_side()?;
+    let place = |namespace| {
+        Ok(Place {
+            client: client.clone(),
+            // Each with a connection of its own: watches take their share of one for ever.
+            watching: api.side_by_side()?,
+            health: Arc::clone(health),
+            hosts: hosts.clone(),
+            namespace,
+            concurrency: args.concurrency,
+            keeps_to_namespace: args.no_cross_namespace_refs,
+            poll_interval: args.poll_interval,
+            interval: args.test_only_poll_interval,
+        })
+    };
+    match args.namespace.as_slice() {
+        [] => Ok(vec![place(None)?]),
+        named => named.iter().cloned().map(Some).map(place).collect(),
+    }
 }
 
 /// What whoever leads remembers of Phase, for the figures.

@@ -6,11 +6,11 @@
 //! [`data`]), one server-side apply for each Secret that is not as it should be
 //! ([`apply`]; [`adopt`] for those of Phase's own operator), restarts ([`redeploy`]), and what is told of all that (`tell`, [`status`]).
 //! [`controller`] is the program around it, [`lease`] lets one of several
-//! replicas work, [`health`] is what each says of itself. `api` is the way to the API server, [`stored`] what is watched there. This
+//! replicas work, [`health`] is what each says of itself. [`api`] is the way to the API server, [`stored`] what is watched there. This
 //! room knows the Kubernetes API; it knows nothing of sockets and drivers.
 
 pub mod adopt;
-mod api;
+pub mod api;
 pub mod apply;
 mod backoff;
 mod contents;

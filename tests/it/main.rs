@@ -9,6 +9,7 @@
 
 mod check;
 mod class;
+mod controller;
 mod docs;
 mod encryption;
 mod examples;

@@ -59,6 +59,8 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     let (live, live_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let (resources, resource_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let (classes, class_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
+    let clients = places.iter().map(|place| &place.watching);
+    api::connect(clients.chain(places.first().map(|place| &place.client))).await;
     let concurrency = places.first().map_or(1, |place| place.concurrency);
     let shared = Shared {
         tokens: Arc::default(),
@@ -146,7 +148,9 @@ struct Shared {
 /// A namespace, or the whole cluster.
 #[derive(Clone)]
 pub(super) struct Place {
+    /// For single requests.
     pub(super) client: kube::Client,
+    pub(super) watching: kube::Client,
     pub(super) health: Arc<Health>,
     pub(super) hosts: AllowedHosts,
     pub(super) namespace: Option<String>,
@@ -165,8 +169,8 @@ impl Place {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
         match &self.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
+            Some(namespace) => Api::namespaced(self.watching.clone(), namespace),
+            None => Api::all(self.watching.clone()),
         }
     }
 
@@ -217,7 +221,7 @@ impl Place {
         shared: Shared,
         listed: BoxFuture<'static, ()>,
     ) {
-        let changed = stored::<K>(&self.client, self.namespace.as_deref());
+        let changed = stored::<K>(&self.watching, self.namespace.as_deref());
         let changed = changed.default_backoff().modify(K::thin);
         let changed = changed.reflect(writer).touched_objects();
         let readers = Arc::new(Readers::default());

@@ -21,6 +21,7 @@ mod phase;
 mod process;
 mod programs;
 pub mod sync_controller;
+mod tunnel;
 mod volume;
 
 pub use api::{Namespace, PodStatus};
@@ -34,6 +35,7 @@ pub use own_api::{OwnApi, encryption_config};
 pub use phase::{Phase, secret, tagged, undecryptable};
 pub use process::{Process, http, http_get, processor_time};
 pub use programs::{Line, Programs};
+pub use tunnel::Tunnel;
 pub use volume::{Entry, Volume};
 
 use std::time::Duration;

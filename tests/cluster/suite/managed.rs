@@ -1,5 +1,6 @@
 //! Managed Secrets: what the controller makes of `PhaseSecret` resources.
 
+mod connections;
 mod faults;
 mod fields;
 mod flow;
