@@ -46,7 +46,7 @@ use crate::phase::client::Client;
 use crate::snapshot::Snapshot;
 
 /// Changes of one resource within this time are one.
-const TOGETHER: Duration = Duration::from_millis(50);
+const TOGETHER: Duration = Duration::from_millis(10);
 
 /// How many resources may wait for each that is worked on.
 const WAITING: u16 = 64;
