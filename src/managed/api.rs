@@ -8,14 +8,17 @@ use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::api::ListParams;
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::runtime::watcher;
-use kube::{Client, Config};
+use kube::{Api, Client, Config};
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
+
+use super::resource::PhaseSecret;
 
 /// A watch ends after so many seconds and goes on where it was: one that shows nothing
 /// any more, and does not end, is noticed a little later.
@@ -121,10 +124,14 @@ impl ApiServer {
 }
 
 /// Opens the connection of each client, so that their first requests, which come all at
-/// once, need not open one each. What fails shows in those.
-pub(super) async fn connect(clients: impl IntoIterator<Item = &Client>) {
+/// once, need not open one each: by a look at one resource, for which there is a right
+/// anyway. What fails shows in those.
+pub(super) async fn connect(clients: impl IntoIterator<Item = Api<PhaseSecret>>) {
     const WITHIN: Duration = Duration::from_secs(3);
-    let opened = clients.into_iter().map(Client::apiserver_version);
+    let one = ListParams::default().limit(1);
+    let opened = clients.into_iter().map(async |resources| {
+        drop(resources.list_metadata(&one).await);
+    });
     drop(timeout(WITHIN, join_all(opened)).await);
 }
 

@@ -59,8 +59,9 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     let (live, live_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let (resources, resource_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let (classes, class_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
-    let clients = places.iter().map(|place| &place.watching);
-    api::connect(clients.chain(places.first().map(|place| &place.client))).await;
+    let clients = places.iter().map(|place| (place, &place.watching));
+    let clients = clients.chain(places.first().map(|place| (place, &place.client)));
+    api::connect(clients.map(|(place, client)| place.api_of(client))).await;
     let concurrency = places.first().map_or(1, |place| place.concurrency);
     let shared = Shared {
         tokens: Arc::default(),
@@ -164,13 +165,21 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// What is watched.
     fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
+        self.api_of(&self.watching)
+    }
+
+    fn api_of<K>(&self, client: &kube::Client) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
         match &self.namespace {
-            Some(namespace) => Api::namespaced(self.watching.clone(), namespace),
-            None => Api::all(self.watching.clone()),
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
         }
     }
 
