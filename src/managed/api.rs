@@ -60,6 +60,8 @@ pub enum ApiError {
 pub(super) struct ApiServer(Config);
 
 impl ApiServer {
+    /// Reads the environment; nothing is asked yet.
+    ///
     /// # Errors
     /// There is no such thing, or it cannot be read.
     pub(super) async fn infer() -> Result<Self, ApiError> {
@@ -82,8 +84,9 @@ impl ApiServer {
     }
 
     /// A client with one connection over HTTP/2 that all its requests share, as far as the
-    /// API server speaks it: connections are what a start costs most, here and there. An API
-    /// server answers about 100 at a time on each; what comes on top waits.
+    /// API server speaks it: to open forty would cost both sides a tenth of a first sync. It
+    /// answers a hundred or more at a time on each (`--http2-max-streams-per-connection`); what
+    /// comes on top waits.
     ///
     /// # Errors
     /// As before.
