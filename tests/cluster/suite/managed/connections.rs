@@ -1,6 +1,6 @@
 //! The connections to the API server: few, and none is trusted for ever.
 
-use phase_csi_cluster::{Controller, Process, Programs, Tunnel, eventually, secret};
+use phase_csi_cluster::{Controller, Line, OwnApi, Process, Programs, Tunnel, eventually, secret};
 
 use super::named;
 
@@ -68,4 +68,27 @@ async fn a_connection_that_is_dead_is_left_for_another() {
     .await;
     let still = seen.controller.leader().await;
     assert_eq!(still, leader, "the Lease was renewed in time");
+}
+
+/// No driver has a part in it, so it runs behind one of the two.
+#[tokio::test]
+async fn an_api_server_without_http_2_is_asked_over_http_1() {
+    if Programs::from_environment().line != Line::From16 {
+        return;
+    }
+    let mut api = OwnApi::prepare("plain", 6447).with("--disable-http2-serving".to_owned());
+    api.restart(None).await;
+    let secrets = vec![secret("/", "KEY", "canary-1")];
+    let controller = Controller::start_at(&api, "managed-plain", secrets, 1).await;
+    let names: Vec<_> = (0..8).map(|number| format!("shop-{number}")).collect();
+    for name in &names {
+        controller.resource(name, named(name)).await;
+    }
+    controller.phase.set("/", "KEY", "canary-2");
+    for name in &names {
+        controller.shows(name, "KEY", "canary-2").await;
+        controller.synced(name, "Synced").await;
+    }
+    drop(controller);
+    api.stop().await;
 }
