@@ -10,13 +10,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::api::ListParams;
 use kube::client::retry::RetryPolicy;
-use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::client::{Body, ConfigExt};
 use kube::runtime::watcher;
 use kube::{Api, Client, Config};
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 use tower::retry::RetryLayer;
-use tower::{BoxError, ServiceBuilder, ServiceExt};
+use tower::{BoxError, ServiceBuilder};
 
 use super::resource::PhaseSecret;
 
@@ -121,8 +121,7 @@ impl ApiServer {
             .layer(config.extra_headers_layer()?)
             .map_err(BoxError::from)
             .service(http);
-        let namespace = config.default_namespace.as_str();
-        Ok(ClientBuilder::new(service.boxed(), namespace).build())
+        Ok(Client::new(service, config.default_namespace.as_str()))
     }
 }
 

@@ -1,6 +1,5 @@
 //! What `controller` says when there is no way to the API server: one line, and it ends.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -19,10 +18,6 @@ fn complaint(cluster: Option<&Value>, variables: &[(&str, &str)]) -> String {
         });
         std::fs::write(&kubeconfig, config.to_string()).unwrap();
     }
-    run(&kubeconfig, variables)
-}
-
-fn run(kubeconfig: &Path, variables: &[(&str, &str)]) -> String {
     let ran = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
         .args(["controller", "--http-listen", "127.0.0.1:0"])
         .env_remove("HTTPS_PROXY")

@@ -158,6 +158,12 @@ impl Controller {
         self.replicas.push(process);
     }
 
+    /// The same with a way of its own to the API server.
+    pub fn add_replica_through(&mut self, kubeconfig: &Path) {
+        let process = self.started_through(self.replicas.len(), kubeconfig);
+        self.replicas.push(process);
+    }
+
     /// Where commands run, and logs are.
     pub fn folder(&self) -> PathBuf {
         self.programs.folder.join(&self.namespace.name)
@@ -201,6 +207,12 @@ impl Controller {
     }
 
     fn started(&self, replica: usize) -> Process {
+        let way = self.way.as_ref().filter(|_| replica == 0);
+        let kubeconfig = way.map_or(&self.programs.kubeconfig, |way| &way.kubeconfig);
+        self.started_through(replica, kubeconfig)
+    }
+
+    fn started_through(&self, replica: usize, kubeconfig: &Path) -> Process {
         let namespace = self.namespace.name.as_str();
         let mut flags = vec![
             "--namespace",
@@ -212,8 +224,6 @@ impl Controller {
         for further in &self.further {
             flags.extend(["--namespace", further]);
         }
-        let way = self.way.as_ref().filter(|_| replica == 0);
-        let kubeconfig = way.map_or(&self.programs.kubeconfig, |way| &way.kubeconfig);
         self.run_plainly(&format!("replica-{replica}"), kubeconfig, &flags)
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use kube::config::Kubeconfig;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Programs;
@@ -17,7 +17,7 @@ use crate::Programs;
 /// A way to the API server, with the administrator's own certificate.
 pub struct Tunnel {
     opened: Arc<AtomicUsize>,
-    deaths: watch::Sender<u32>,
+    death: Arc<Notify>,
     server: JoinHandle<()>,
     /// For programs: it names the tunnel.
     pub kubeconfig: PathBuf,
@@ -34,11 +34,11 @@ impl Tunnel {
         let server = server.strip_prefix("https://").unwrap().parse().unwrap();
         let kubeconfig = folder.join("tunnel.kubeconfig");
         std::fs::write(&kubeconfig, serde_json::to_string(&config).unwrap()).unwrap();
-        let (opened, deaths) = (Arc::default(), watch::Sender::new(0));
-        let accepted = accept(listener, server, Arc::clone(&opened), deaths.subscribe());
+        let (opened, death) = (Arc::default(), Arc::default());
+        let accepted = accept(listener, server, Arc::clone(&opened), Arc::clone(&death));
         Self {
             opened,
-            deaths,
+            death,
             server: tokio::spawn(accepted),
             kubeconfig,
         }
@@ -52,7 +52,7 @@ impl Tunnel {
     /// Nothing goes through any connection that is open now, and none of them ends, as if
     /// the machine at the other end had lost its power. Further ones are as they should be.
     pub fn die(&self) {
-        self.deaths.send_modify(|deaths| *deaths += 1);
+        self.death.notify_waiters();
     }
 }
 
@@ -66,23 +66,19 @@ async fn accept(
     listener: TcpListener,
     server: SocketAddr,
     opened: Arc<AtomicUsize>,
-    deaths: watch::Receiver<u32>,
+    death: Arc<Notify>,
 ) {
     let mut connections = JoinSet::new();
     loop {
         let (mut near, _) = listener.accept().await.unwrap();
         opened.fetch_add(1, Ordering::SeqCst);
-        let mut deaths = deaths.clone();
-        deaths.mark_unchanged();
+        let death = Arc::clone(&death);
         connections.spawn(async move {
             let mut far = TcpStream::connect(server).await.unwrap();
-            let is_dead = tokio::select! {
+            tokio::select! {
                 // Either end may leave as it likes.
-                _ = copy_bidirectional(&mut near, &mut far) => false,
-                dead = deaths.changed() => dead.is_ok(),
-            };
-            if is_dead {
-                std::future::pending::<()>().await;
+                _ = copy_bidirectional(&mut near, &mut far) => {}
+                () = death.notified() => std::future::pending().await,
             }
         });
         while connections.try_join_next().is_some() {}

@@ -1,6 +1,6 @@
 //! The connections to the API server: few, and none is trusted for ever.
 
-use phase_csi_cluster::{Controller, Line, OwnApi, Process, Programs, Tunnel, eventually, secret};
+use phase_csi_cluster::{Controller, Line, OwnApi, Programs, Tunnel, eventually, secret};
 
 use super::named;
 
@@ -19,28 +19,21 @@ impl Seen {
         Self { tunnel, controller }
     }
 
-    fn start(&self) -> Process {
-        let namespace = self.controller.namespace.name.as_str();
-        let flags = [
-            "--namespace",
-            namespace,
-            "--leader-election-namespace",
-            namespace,
-        ];
+    fn start(&mut self) {
         let kubeconfig = &self.tunnel.kubeconfig;
-        self.controller.run("replica-0", kubeconfig, &flags)
+        self.controller.add_replica_through(kubeconfig);
     }
 }
 
 #[tokio::test]
 async fn many_secrets_are_written_through_one_connection() {
     const MANY: usize = 64;
-    let seen = Seen::prepare("managed-connections").await;
+    let mut seen = Seen::prepare("managed-connections").await;
     let names: Vec<_> = (0..MANY).map(|number| format!("shop-{number}")).collect();
     for name in &names {
         seen.controller.resource(name, named(name)).await;
     }
-    let _process = seen.start();
+    seen.start();
     for name in &names {
         seen.controller.synced(name, "Synced").await;
     }
@@ -50,9 +43,9 @@ async fn many_secrets_are_written_through_one_connection() {
 
 #[tokio::test]
 async fn a_connection_that_is_dead_is_left_for_another() {
-    let seen = Seen::prepare("managed-dead-connection").await;
+    let mut seen = Seen::prepare("managed-dead-connection").await;
     seen.controller.resource("shop", named("shop")).await;
-    let _process = seen.start();
+    seen.start();
     seen.controller.synced("shop", "Synced").await;
     let leader = seen.controller.leader().await;
     let opened = seen.tunnel.opened();

@@ -167,8 +167,8 @@ async fn bare(controller: &Controller) -> f64 {
                 "name": name,
                 "labels": {"suite": "bare"},
                 "annotations": {
-                    "suite.phase.dev/content-hash": "a".repeat(64),
-                    "suite.phase.dev/phasesecret": format!("managed-numbers/{name}"),
+                    "suite.phase.dev/content-hash": "a".repeat(32),
+                    "suite.phase.dev/phasesecret": format!("{}/{name}", controller.namespace.name),
                 },
             },
         });
