@@ -59,6 +59,8 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     let (live, live_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let (resources, resource_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
     let (classes, class_writers): (Vec<_>, Vec<_>) = stores(places).unzip();
+    // Before anything is waited for: until then it would pass for ready.
+    let unlisted: Vec<_> = places.iter().map(|place| place.health.waits()).collect();
     let clients = places.iter().map(|place| (place, &place.watching));
     let clients = clients.chain(places.first().map(|place| (place, &place.client)));
     api::connect(clients.map(|(place, client)| place.api_of(client))).await;
@@ -82,14 +84,15 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
         running.spawn(place.clone().drift(writer, ledger, pokes.0, pokes.1));
     }
     let resources = resources.into_iter().zip(resource_writers);
-    for (number, ((place, store), poked)) in places
+    for (number, (((place, store), poked), unlisted)) in places
         .iter()
         .zip(resources)
         .zip(poked_resources)
+        .zip(unlisted)
         .enumerate()
     {
         let (resources, secrets) = (store.0.clone(), live[number].clone());
-        let listed = listed(resources, secrets, place.health.waits()).boxed();
+        let listed = listed(resources, secrets, unlisted).boxed();
         running.spawn(place.clone().work(store, poked, shared.clone(), listed));
     }
     let pace = Arc::default();
