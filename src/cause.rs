@@ -11,6 +11,8 @@ use tonic::Code;
 /// `RESOURCE_EXHAUSTED`, `ABORTED`) cannot be chosen by accident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
+    /// What the namespace, or the node, may use at once is in use.
+    Busy,
     /// Our own time limit, or the caller's, ran out.
     Deadline,
     /// The credential is known but may not read what was asked for.
@@ -41,7 +43,8 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
+        Self::Busy,
         Self::Deadline,
         Self::Forbidden,
         Self::Internal,
@@ -61,6 +64,7 @@ impl Cause {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
+            Self::Busy => "busy",
             Self::Deadline => "deadline",
             Self::Forbidden => "forbidden",
             Self::Internal => "internal",
@@ -87,7 +91,8 @@ impl Cause {
             Self::NotFound => Code::NotFound,
             Self::RefusedCredential => Code::Unauthenticated,
             Self::Undecryptable => Code::DataLoss,
-            Self::Deadline
+            Self::Busy
+            | Self::Deadline
             | Self::Internal
             | Self::MalformedAnswer
             | Self::RateLimited
@@ -109,7 +114,8 @@ impl Cause {
             | Self::RefusedCredential
             | Self::TooLarge
             | Self::Undecryptable => 1,
-            Self::Deadline
+            Self::Busy
+            | Self::Deadline
             | Self::Internal
             | Self::MalformedAnswer
             | Self::RateLimited

@@ -29,6 +29,7 @@ pub mod phase;
 pub mod preview;
 pub mod probe;
 pub mod provider;
+pub mod quota;
 mod random;
 pub mod render;
 mod secret_types;

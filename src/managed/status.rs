@@ -124,7 +124,7 @@ impl From<Cause> for Reason {
             Cause::MalformedAnswer => Self::MalformedAnswer,
             Cause::NoCredential => Self::TokenMissing,
             Cause::NotFound => Self::NotFound,
-            Cause::RateLimited => Self::RateLimited,
+            Cause::Busy | Cause::RateLimited => Self::RateLimited,
             Cause::RefusedCredential => Self::TokenRefused,
             Cause::TooLarge => Self::TooLarge,
             Cause::Undecryptable => Self::Undecryptable,

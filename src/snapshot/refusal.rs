@@ -57,9 +57,11 @@ impl Refusal {
 
     pub(super) const fn meaning(&self) -> Meaning {
         match self.cause {
-            Cause::Deadline | Cause::RateLimited | Cause::Stopping | Cause::Unreachable => {
-                Meaning::Unreachable
-            }
+            Cause::Busy
+            | Cause::Deadline
+            | Cause::RateLimited
+            | Cause::Stopping
+            | Cause::Unreachable => Meaning::Unreachable,
             Cause::Internal | Cause::MalformedAnswer | Cause::TooLarge | Cause::Undecryptable => {
                 Meaning::Broken
             }

@@ -296,7 +296,8 @@ const fn rule(cause: Cause) -> Rule {
         Cause::NoCredential | Cause::RefusedCredential => Rule::PhaseToken,
         Cause::TooLarge => Rule::AnswerSize,
         Cause::InvalidClass | Cause::Undecryptable => Rule::PhaseContents,
-        Cause::Deadline
+        Cause::Busy
+        | Cause::Deadline
         | Cause::Internal
         | Cause::MalformedAnswer
         | Cause::RateLimited
