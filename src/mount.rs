@@ -17,6 +17,7 @@ use crate::phase::client::Client;
 use crate::phase::token::Token;
 use crate::phase::{self, Answer};
 use crate::provider::{Failure, File, MountAnswer, MountRequest, MountResponse, ObjectVersion};
+use crate::quota::Tenant;
 use crate::render::{self, Layout, RenderError};
 use crate::snapshot::{
     About, Ask, Figures, Made, Recipe, Refusal, Reply, Snapshot, Upstream, VolumeId,
@@ -88,6 +89,7 @@ impl<U: Upstream> Mounter<U> {
     ) -> Result<Reply, Failure> {
         let begun = Instant::now();
         let ask = Ask {
+            tenant: Tenant::new(&attributes.pod().namespace),
             token: self.token(secrets, attributes)?,
             inputs: inputs(attributes),
             volume,

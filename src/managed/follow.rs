@@ -37,6 +37,7 @@ use super::token::Tokens;
 use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
+use crate::quota::Tenant;
 use crate::snapshot::{Ask, News, Settings, Snapshot, Upstream, lock};
 use crate::telemetry::metrics::ManagedFigures;
 use mounted::{Mounted, recipe, volume, volumes};
@@ -259,6 +260,7 @@ impl<U: Upstream, W: Workload> Context<U, W> {
         let mut parameters = found.spec.parameters.clone();
         parameters.extend(mounted.attributes.clone());
         let read = SecretProviderClass::read(&parameters, &self.all.hosts)?;
+        let tenant = Tenant::new(&namespace);
         let secret = SecretName {
             namespace,
             name: secret.clone(),
@@ -266,6 +268,7 @@ impl<U: Upstream, W: Workload> Context<U, W> {
         let token = self.all.tokens.read(&self.all.client, &secret).await?;
         tokens.push(*token.name());
         let ask = Ask {
+            tenant,
             token,
             inputs: digest::of_texts("mounted", &parameters),
             volume: Some(volume(object, mounted)),

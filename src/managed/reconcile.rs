@@ -28,6 +28,7 @@ use super::turns::Turns;
 use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
+use crate::quota::Tenant;
 use crate::snapshot::{About, Ask, News, Snapshot, Upstream, VolumeId};
 
 /// How long one question to the memory may take.
@@ -218,6 +219,7 @@ async fn attempt<U: Upstream, K: Owner>(
     let token = context.tokens.read(&context.client, &plan.token).await?;
     outcome.tokens.push(*token.name());
     let ask = Ask {
+        tenant: Tenant::new(&object.namespace().unwrap_or_default()),
         token,
         inputs: object.inputs(&plan.token),
         volume: Some(volume(object, &plan.token)),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::Tenant;
 use crate::cause::Cause;
@@ -39,7 +39,12 @@ pub struct Budget(Arc<Inner>);
 struct Inner {
     limits: Limits,
     used: Mutex<Used>,
+    reclaim: OnceLock<Box<Reclaim>>,
 }
+
+/// Gives up something that can be made again: of this tenant, or of whoever has most.
+/// Whether there was anything.
+type Reclaim = dyn Fn(Option<&Tenant>) -> bool + Send + Sync;
 
 #[derive(Default)]
 struct Used {
@@ -93,6 +98,7 @@ impl Budget {
         Self(Arc::new(Inner {
             limits,
             used: Mutex::default(),
+            reclaim: OnceLock::new(),
         }))
     }
 
@@ -104,6 +110,14 @@ impl Budget {
             tenant: tenant.clone(),
             used: AtomicU64::new(0),
         }))
+    }
+
+    /// Sets, once, how room is made when there is not enough left: by giving up something
+    /// of the tenant that asks, or, where the total is met, of the one that has most. It
+    /// is called without any lock of the budget, again and again while that helps.
+    pub fn reclaim_by(&self, reclaim: impl Fn(Option<&Tenant>) -> bool + Send + Sync + 'static) {
+        // A second one is a defect, and the first goes on working.
+        let _ = self.0.reclaim.set(Box::new(reclaim));
     }
 
     /// Its bounds.
@@ -131,11 +145,34 @@ impl Budget {
 }
 
 impl Meter {
-    /// Takes so much more, or nothing at all.
+    /// Takes so much more, or nothing at all. Where the budget can make room it does: no
+    /// lock may be held that this needs.
     ///
     /// # Errors
     /// [`Exceeded`], with the narrowest bound that was met.
     pub fn take(&self, amount: u64) -> Result<(), Exceeded> {
+        loop {
+            let exceeded = match self.try_take(amount) {
+                Ok(()) => return Ok(()),
+                Err(exceeded) => exceeded,
+            };
+            let whose = match &exceeded.scope {
+                Scope::Each => return Err(exceeded),
+                Scope::Tenant(tenant) => Some(tenant),
+                Scope::Total => None,
+            };
+            let reclaim = self.0.budget.0.reclaim.get();
+            if !reclaim.is_some_and(|reclaim| reclaim(whose)) {
+                return Err(exceeded);
+            }
+        }
+    }
+
+    /// The same without making room.
+    ///
+    /// # Errors
+    /// See [`take`](Self::take).
+    pub fn try_take(&self, amount: u64) -> Result<(), Exceeded> {
         let Charge {
             budget,
             tenant,
@@ -395,6 +432,40 @@ mod tests {
             error.to_string(),
             "memory: at most 100 on this node, 93 are in use and 8 more are needed: retry is automatic; if this stays, raise the provider's memory limit"
         );
+    }
+
+    #[test]
+    fn room_is_made_where_that_helps() {
+        let budget = budget(100, 60, 100);
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        for (name, amount) in [("a", 20), ("a", 20), ("b", 15)] {
+            let meter = budget.meter(&tenant(name));
+            meter.take(amount).unwrap();
+            kept.lock().unwrap().push(meter);
+        }
+        let all = Arc::clone(&kept);
+        budget.reclaim_by(move |whose| {
+            let mut kept = all.lock().unwrap();
+            let found = kept
+                .iter()
+                .position(|meter| whose.is_none_or(|whose| meter.tenant() == whose));
+            found.map(|place| kept.remove(place)).is_some()
+        });
+        let names = || {
+            let kept = kept.lock().unwrap();
+            kept.iter()
+                .map(|meter| meter.tenant().to_string())
+                .collect::<Vec<_>>()
+        };
+        let meter = budget.meter(&tenant("a"));
+        meter.take(20).unwrap();
+        assert_eq!(names(), ["a", "b"], "one of its own was enough");
+        assert!(meter.try_take(40).is_err());
+        assert_eq!(names(), ["a", "b"], "nobody made room");
+        assert!(meter.take(40).is_err(), "more than its share");
+        assert_eq!(names(), ["b"], "what is another's stays");
+        let error = budget.meter(&tenant("c")).take(101).unwrap_err();
+        assert_eq!(error.scope, Scope::Each);
     }
 
     #[test]

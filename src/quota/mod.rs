@@ -19,6 +19,15 @@ use std::sync::Arc;
 pub use budget::{Budget, Exceeded, Limits, Meter, Scope, Unit};
 pub use pool::{Job, Pool, Stopped, Turn};
 
+/// What one piece of work, such as a mount, may use.
+#[derive(Clone, Debug)]
+pub struct Allowance {
+    /// Processor time.
+    pub job: Job,
+    /// Memory, in bytes.
+    pub memory: Meter,
+}
+
 /// Who uses something: a namespace. Clones are cheap.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenant(Arc<str>);

@@ -18,6 +18,7 @@ use super::view::{Listing, Rows, View};
 use crate::phase::client::{Asked, Authorization, UnusableBearer};
 use crate::phase::host::Host;
 use crate::phase::token::Token;
+use crate::quota::Tenant;
 
 /// Names a credential at a host: a digest, never the text.
 pub(super) type CredentialId = [u8; 32];
@@ -28,6 +29,8 @@ pub(super) type CredentialId = [u8; 32];
 /// tokens are two of these, also where they belong to one account.
 pub(super) struct Credential {
     pub(super) id: CredentialId,
+    /// Who used it first: what it costs is counted there.
+    pub(super) tenant: Tenant,
     pub(super) token: Token,
     pub(super) authorization: Authorization,
     pub(super) host: Host,
@@ -98,6 +101,7 @@ pub(super) struct Standing {
 impl Credential {
     pub(super) fn new(
         id: CredentialId,
+        tenant: &Tenant,
         token: Token,
         host: Host,
         interval: Duration,
@@ -129,6 +133,7 @@ impl Credential {
                 losses: 0,
                 generation: 0,
             }),
+            tenant: tenant.clone(),
             token,
             host,
         })

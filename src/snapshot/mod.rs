@@ -70,6 +70,7 @@ use crate::deadline::Deadline;
 use crate::phase::opener::Opener;
 use crate::phase::retry::Retry;
 use crate::phase::token::Token;
+use crate::quota::Tenant;
 
 /// How the node remembers.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +122,8 @@ impl Settings {
 
 /// What a mount asks for.
 pub struct Ask {
+    /// Whose it is.
+    pub tenant: Tenant,
     /// Who asks.
     pub token: Token,
     /// Everything that decides the answer but the token, and nothing that does not.
@@ -240,7 +243,7 @@ impl<U: Upstream> Snapshot<U> {
         let id = entry_id(&ask);
         let entry = match self.0.memory.entry(&id) {
             Some(entry) => entry,
-            None => self.0.add_entry(id, ask.token, recipe()?)?,
+            None => self.0.add_entry(id, &ask.tenant, ask.token, recipe()?)?,
         };
         let mount = Mount::new(&self.0, entry, ask.volume, &ask.class, ask.deadline);
         mount.answer().await

@@ -22,6 +22,7 @@ use super::{Figures, News, Settings, Source, Tally, digest, poll};
 use crate::phase::Error;
 use crate::phase::opener::Opener;
 use crate::phase::token::Token;
+use crate::quota::Tenant;
 use crate::random::random;
 
 /// What every mount, poll and question has in common.
@@ -63,6 +64,7 @@ impl<U> Shared<U> {
     pub(super) fn add_entry(
         &self,
         id: EntryId,
+        tenant: &Tenant,
         token: Token,
         recipe: Recipe,
     ) -> Result<Arc<Entry>, Refusal> {
@@ -74,7 +76,7 @@ impl<U> Shared<U> {
         name.update(&[u8::from(host.is_screened())]);
         let name = digest(name);
         let interval = self.settings.poll_interval;
-        let make = || Credential::new(name, token, host, interval);
+        let make = || Credential::new(name, tenant, token, host, interval);
         let credential = self.memory.credential(name, make).map_err(Error::from)?;
         if recipe
             .poll_interval
