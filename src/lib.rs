@@ -10,6 +10,7 @@
 //! and without memory. [`encryption`] is beside that way: it helps where secrets are
 //! in etcd all the same.
 
+pub mod awaited;
 pub mod cause;
 pub mod check;
 pub mod class;

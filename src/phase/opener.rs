@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::environment::{Environment, RowError, Secret};
 use super::keys::Keys;
+use crate::awaited::{Awaited, waiting};
 
 /// Opens many rows on all cores, in turns with other mounts.
 ///
@@ -93,10 +94,11 @@ impl Opener {
     async fn worker(&self, job: &Arc<Job>) -> Vec<Piece> {
         let mut pieces = Vec::new();
         while job.is_open() {
-            let turn = Arc::clone(&self.turns)
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
+            let turn = {
+                let _waiting = waiting(Awaited::Turn);
+                let turn = Arc::clone(&self.turns).acquire_owned();
+                turn.await.expect("the semaphore is never closed")
+            };
             let (job, turns) = (Arc::clone(job), Arc::clone(&self.turns));
             match spawn_blocking(move || job.work(&turns, turn)).await {
                 Ok(more) => pieces.extend(more),

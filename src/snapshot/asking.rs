@@ -23,7 +23,7 @@ use crate::phase::wire::TokensAnswer;
 /// A tokens answer that is older than this is asked for again before anything is
 /// fetched under it: what was fetched before and what is fetched now would
 /// otherwise not come from one moment.
-const RECENT: Duration = Duration::from_secs(10);
+pub(super) const RECENT: Duration = Duration::from_secs(10);
 
 /// As many environments as one mount may read.
 const MOST_LATE: usize = 64;
@@ -86,11 +86,13 @@ fn asking<U: Upstream>(
     credential: &Arc<Credential>,
     pass: Option<Pass>,
 ) -> Flight<Arc<View>> {
+    let flights = &shared.flights;
     let (shared, credential) = (Arc::clone(shared), Arc::clone(credential));
-    Flight::begin(async move {
+    flights.begin(async move {
         match ask_tokens(&shared, &credential, pass).await {
             Ok(view) => Ok(view),
             Err(lost) => {
+                let lost = credential.believed(lost, None);
                 if lost.loss == Loss::Credential || lost.refusal.meaning() == Meaning::Final {
                     shared.drop_credential(&credential).await;
                 }
@@ -232,12 +234,14 @@ fn fetching<U: Upstream>(
     id: &str,
     pass: Option<Pass>,
 ) -> Flight<Arc<Rows>> {
+    let flights = &shared.flights;
     let (shared, credential) = (Arc::clone(shared), Arc::clone(credential));
     let id = id.to_owned();
-    Flight::begin(async move {
+    flights.begin(async move {
         match ask_rows(&shared, &credential, &id, pass).await {
             Ok(rows) => Ok(rows),
             Err(lost) => {
+                let lost = credential.believed(lost, Some(&id));
                 denied(&shared, &credential, &id, lost.loss).await;
                 let mut state = credential.state();
                 state.fetching.remove(&id);
@@ -324,7 +328,7 @@ async fn denied<U: Upstream>(
     loss: Loss,
 ) {
     match loss {
-        Loss::Nothing => {}
+        Loss::Nothing | Loss::Doubtful(_) => {}
         Loss::Credential => shared.drop_credential(credential).await,
         Loss::Environment => {
             // It may have been deleted, or taken away, since it was listed.
@@ -354,14 +358,16 @@ async fn ask<U: Upstream>(
         // A poll has a place; without a view, pods wait for what it brings.
         can_wait: pass.is_some() && credential.state().view.is_some(),
     };
-    upstream::ask(
+    let answer = upstream::ask(
         &shared.upstream,
         &shared.gate,
         shared.settings.retry,
         &errand,
         pass,
     )
-    .await
+    .await?;
+    credential.state().doubts.settle(environment);
+    Ok(answer)
 }
 
 impl From<Error> for Lost {

@@ -10,12 +10,14 @@ use tracing::{info, warn};
 
 use super::Settings;
 use super::disk::DiskKey;
+use super::doubt::Doubts;
 use super::flight::Flight;
 use super::gate::{Asker, Lane};
 use super::lock;
-use super::refusal::{Meaning, Refusal, length};
+use super::refusal::{Loss, Meaning, Refusal, length};
+use super::upstream::Lost;
 use super::view::{Listing, Rows, View};
-use crate::phase::client::{Asked, Authorization, UnusableBearer};
+use crate::phase::client::{Asked, Authorization, ClientError, UnusableBearer};
 use crate::phase::host::Host;
 use crate::phase::token::Token;
 use crate::quota::Tenant;
@@ -66,6 +68,8 @@ pub(super) struct State {
     pub(super) longest_stale: Duration,
     /// Whether it is asked now and then.
     pub(super) is_polled: bool,
+    /// Refusals that may be a firewall's.
+    pub(super) doubts: Doubts,
     /// What lies on disk.
     pub(super) saved: Option<Saved>,
     /// How often Phase took something away.
@@ -129,6 +133,7 @@ impl Credential {
                 interval,
                 longest_stale: Duration::ZERO,
                 is_polled: false,
+                doubts: Doubts::default(),
                 saved: None,
                 losses: 0,
                 generation: 0,
@@ -197,6 +202,23 @@ impl Credential {
             settings.hold,
             LONGEST_HOLD,
         ));
+    }
+
+    /// What a refusal means once it is known whether it came before: of the tokens
+    /// answer, or of an environment.
+    pub(super) fn believed(&self, lost: Lost, environment: Option<&str>) -> Lost {
+        let Loss::Doubtful(status) = lost.loss else {
+            return lost;
+        };
+        let target = self.asked(environment).target();
+        match self.state().doubts.repeated(environment) {
+            Some(after) => Lost::from(ClientError::RefusedRepeatedly {
+                target,
+                status,
+                after,
+            }),
+            None => lost,
+        }
     }
 
     fn tell(&self, refusal: &Refusal) {

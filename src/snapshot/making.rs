@@ -30,8 +30,9 @@ pub(super) fn making<U: Upstream>(
 ) -> Flight<Arc<Good>> {
     let mut state = entry.state();
     let begin = || {
+        let flights = &shared.flights;
         let (shared, entry) = (Arc::clone(shared), Arc::clone(entry));
-        Flight::begin(async move {
+        flights.begin(async move {
             let made = make(&shared, &entry).await;
             entry.state().making = None;
             made
@@ -49,8 +50,9 @@ pub(super) fn recalling<U: Upstream>(
     let mut state = entry.state();
     let losses = entry.credential.state().losses;
     let begin = || {
+        let flights = &shared.flights;
         let (shared, entry) = (Arc::clone(shared), Arc::clone(entry));
-        Flight::begin(async move {
+        flights.begin(async move {
             let recalled = recall(&shared, &entry, &view, losses).await;
             entry.state().recalling = None;
             recalled
@@ -82,7 +84,7 @@ async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Lande
             entry,
             view: &view,
             which: Which {
-                is_strict: round < ROUNDS,
+                is_strict: round < ROUNDS && !is_slow(&view, begun),
                 newer_than,
             },
             used: Mutex::default(),
@@ -132,6 +134,13 @@ async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Lande
 fn may_be_there_now(need: Need, view: &View, begun: Instant) -> bool {
     let age = view.confirmed.age();
     need == Need::Fresh && age.is_none_or(|age| age > begun.elapsed())
+}
+
+/// Whether the tokens answer itself was so long on its way that another one would be no
+/// newer when it came.
+fn is_slow(view: &View, begun: Instant) -> bool {
+    let age = view.confirmed.age();
+    age.is_some_and(|age| age > asking::RECENT && age <= begun.elapsed())
 }
 
 /// How new everything must be: whoever tries again after a failure wants to know

@@ -36,9 +36,11 @@
 mod asking;
 mod credential;
 pub mod disk;
+mod doubt;
 mod entry;
 mod flight;
 pub mod gate;
+mod late;
 mod making;
 mod memory;
 mod mount;
@@ -85,6 +87,9 @@ pub struct Settings {
     pub flight: Duration,
     /// How often and how soon a request is tried again.
     pub retry: Retry,
+    /// How long a mount waits for Phase's answers that nothing else can answer; the
+    /// question goes on without it.
+    pub silence: Duration,
     /// For how long a failed question is not asked again, the first time; it doubles.
     pub hold: Duration,
     /// How much is remembered at most.
@@ -99,6 +104,7 @@ impl Default for Settings {
             request_budget: 60,
             flight: Duration::from_secs(90),
             retry: Retry::default(),
+            silence: Duration::from_secs(12),
             hold: Duration::from_millis(500),
             limits: Limits::default(),
         }
@@ -204,6 +210,8 @@ pub struct Figures {
     pub volumes: usize,
     /// Bytes of answers and of what Phase sent.
     pub bytes: usize,
+    /// Questions to Phase and answers in the making, whoever still waits for them.
+    pub flights: usize,
     /// How long ago Phase confirmed what waits longest for it, of what is in use.
     pub oldest: Option<Duration>,
     /// Requests left in the lane that has least.

@@ -9,17 +9,17 @@ use tracing::{debug, info, warn};
 
 use super::credential::{Credential, Standing};
 use super::entry::{Entry, Good};
+use super::flight::{Limit, Waited};
 use super::memory::VolumeId;
 use super::refusal::{self, Meaning, Refusal};
 use super::shared::Shared;
 use super::upstream::Upstream;
-use super::{Reply, Source, Stale, digest, making};
+use super::{Reply, Source, Stale, digest, late, making};
+use crate::awaited::Awaited;
 use crate::deadline::Deadline;
-use crate::phase;
-use crate::phase::client::{ClientError, Endpoint, Target};
 
-/// How long a mount that could be answered with what is remembered waits for
-/// something newer.
+/// How long a mount that could be answered with what is remembered waits for Phase to
+/// send something newer; what this node does with it takes as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// The same while Phase is known to give no answer, and for a volume that exists.
 const LITTLE_PATIENCE: Duration = Duration::from_secs(1);
@@ -117,18 +117,19 @@ impl<'a, U: Upstream> Mount<'a, U> {
     /// or fails.
     async fn work(&self, patience: Duration, exists: bool) -> Result<(Arc<Good>, Source), Refusal> {
         let flight = making::making(self.shared, &self.entry);
-        let patience = Deadline::after(patience).min(self.deadline);
-        let landed = match flight.wait(patience).await {
-            Some(landed) => landed,
-            None => match self.remembered(exists).await {
-                Some(Ok(good)) => return Ok((good, Source::Stale)),
-                _ => flight
-                    .wait(self.deadline)
-                    .await
-                    .unwrap_or_else(|| Err(self.late())),
-            },
-        };
-        let refusal = match landed {
+        let mut waited = Waited::default();
+        let limit = Limit::Patience(patience);
+        let mut landed = flight.wait_within(self.deadline, &mut waited, limit).await;
+        if landed.as_ref().is_err_and(|awaited| !is_ours(*awaited)) {
+            if let Some(Ok(good)) = self.remembered(exists, true).await {
+                return Ok((good, Source::Stale));
+            }
+            let limit = Limit::Silence(self.shared.settings.silence);
+            landed = flight.wait_within(self.deadline, &mut waited, limit).await;
+        }
+        // What this node had no time for is not begun once more.
+        let may_work = !landed.as_ref().is_err_and(|awaited| is_ours(*awaited));
+        let refusal = match landed.unwrap_or_else(|awaited| Err(self.late(awaited, &waited))) {
             Ok(good) if good.from_disk => return Ok((good, Source::Disk)),
             Ok(good) => return Ok((good, Source::Backend)),
             Err(refusal) => refusal,
@@ -139,7 +140,7 @@ impl<'a, U: Upstream> Mount<'a, U> {
                 Some(good) if exists => Ok((good, Source::Stale)),
                 _ => Err(refusal),
             },
-            Meaning::Unreachable => match self.remembered(exists).await {
+            Meaning::Unreachable => match self.remembered(exists, may_work).await {
                 Some(Ok(good)) => Ok((good, Source::Stale)),
                 Some(Err(age)) => Err(refusal.too_old(age, self.max_stale())),
                 None => Err(refusal),
@@ -147,8 +148,13 @@ impl<'a, U: Upstream> Mount<'a, U> {
         }
     }
 
-    /// What is remembered, if it is not too old for this volume; else its age.
-    async fn remembered(&self, exists: bool) -> Option<Result<Arc<Good>, Option<Duration>>> {
+    /// What is remembered, if it is not too old for this volume; else its age. Where it
+    /// must be made first, that takes work.
+    async fn remembered(
+        &self,
+        exists: bool,
+        may_work: bool,
+    ) -> Option<Result<Arc<Good>, Option<Duration>>> {
         let waited = self.arrived.elapsed();
         let is_in_time = |age: Duration| age.saturating_sub(waited) <= self.max_stale();
         let may = |age: Option<Duration>| exists || age.is_some_and(is_in_time);
@@ -159,7 +165,7 @@ impl<'a, U: Upstream> Mount<'a, U> {
         }
         let views = {
             let state = self.entry.credential.state();
-            [state.view.clone(), state.fallback.clone()]
+            [state.view.clone(), state.fallback.clone()].map(|view| view.filter(|_| may_work))
         };
         let mut too_old = None;
         for view in views.into_iter().flatten() {
@@ -181,21 +187,11 @@ impl<'a, U: Upstream> Mount<'a, U> {
         own.unwrap_or(self.shared.settings.max_stale)
     }
 
-    /// Our own time is over, and the question is still on its way.
-    fn late(&self) -> Refusal {
+    /// Nothing has come, and nobody waits any longer.
+    fn late(&self, awaited: Awaited, waited: &Waited) -> Refusal {
+        let is_over = self.deadline.left().is_zero();
         let credential = &self.entry.credential;
-        let (endpoint, lane) = match credential.state().asking {
-            Some(_) => (Endpoint::Tokens, &credential.address),
-            None => (Endpoint::Secrets, &credential.account),
-        };
-        if let Some(throttled) = self.shared.gate.blocked(lane) {
-            return throttled.into();
-        }
-        let target = Target {
-            host: credential.host.clone(),
-            endpoint,
-        };
-        phase::Error::from(ClientError::Deadline(target)).into()
+        late::refusal(credential, &self.shared.gate, awaited, waited, is_over)
     }
 
     fn reply(&self, good: &Good, source: Source) -> Reply {
@@ -254,6 +250,11 @@ impl<'a, U: Upstream> Mount<'a, U> {
             _ => debug!(class, source = source.as_str(), "answered"),
         }
     }
+}
+
+/// Whether it is this node that has not done its part.
+const fn is_ours(awaited: Awaited) -> bool {
+    matches!(awaited, Awaited::Turn | Awaited::Work)
 }
 
 /// A volume of another credential is another volume.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::gate::Throttled;
 use crate::cause::Cause;
 use crate::phase;
-use crate::phase::client::ClientError;
+use crate::phase::client::{ClientError, Endpoint};
 
 /// Why there is no answer: one line for whoever asked, and its cause.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,16 @@ impl Refusal {
         Self {
             cause: Cause::Internal,
             text: "internal error: work for this mount ended in the middle: this is a defect, please report it".to_owned(),
+        }
+    }
+
+    /// More is under way than there may be.
+    pub(super) fn crowd(most: usize) -> Self {
+        Self {
+            cause: Cause::RateLimited,
+            text: format!(
+                "this node works at {most} questions and answers already: the mount is retried automatically; if this stays, look at the load of Phase and of this node"
+            ),
         }
     }
 
@@ -97,6 +107,8 @@ impl From<Throttled> for Refusal {
 pub(super) enum Loss {
     /// Everything: the credential, or its account, may read nothing any more.
     Credential,
+    /// Nothing yet: a firewall in front of Phase may have refused, with this status.
+    Doubtful(u16),
     /// One environment.
     Environment,
     /// Nothing.
@@ -107,10 +119,14 @@ pub(super) enum Loss {
 pub(super) const fn loss(error: &ClientError) -> Loss {
     match error {
         ClientError::TokenRefused(_)
-        | ClientError::Forbidden(_)
         | ClientError::NetworkPolicy(_)
         | ClientError::PermissionMissing(_) => Loss::Credential,
         ClientError::EnvironmentUnknown(_) | ClientError::NoAccess(_) => Loss::Environment,
+        ClientError::RefusedUnclearly { status, .. } => Loss::Doubtful(*status),
+        ClientError::RefusedRepeatedly { target, .. } => match target.endpoint {
+            Endpoint::Tokens => Loss::Credential,
+            Endpoint::Secrets => Loss::Environment,
+        },
         _ => Loss::Nothing,
     }
 }

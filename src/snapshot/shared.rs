@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::credential::{Credential, Saved};
 use super::disk::{Image, Loaded, Mark, Moment, Store};
 use super::entry::{Entry, EntryId, Good, Recipe};
+use super::flight::Flights;
 use super::gate::Gate;
 use super::memory::{Kept, Memory};
 use super::refusal::Refusal;
@@ -36,6 +37,7 @@ pub(super) struct Shared<U> {
     pub(super) tables: Tables,
     pub(super) store: Option<Store>,
     pub(super) tally: Tally,
+    pub(super) flights: Flights,
     pub(super) news: broadcast::Sender<News>,
 }
 
@@ -56,6 +58,7 @@ impl<U> Shared<U> {
             settings,
             store,
             tally: Tally::default(),
+            flights: Flights::default(),
             news: broadcast::Sender::new(MOST_NEWS),
         }
     }
@@ -278,6 +281,7 @@ impl<U> Shared<U> {
             entries,
             volumes,
             bytes,
+            flights: self.flights.count(),
             oldest: self
                 .memory
                 .oldest(Settings::polled(self.settings.poll_interval)),

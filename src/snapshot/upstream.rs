@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::gate::{Asker, Gate, Lane, Pass, Priority};
 use super::refusal::{Loss, Refusal, loss};
+use crate::awaited::{Awaited, waiting};
 use crate::deadline::Deadline;
 use crate::phase;
 use crate::phase::client::{Asked, Client, ClientError};
@@ -88,6 +89,7 @@ pub(super) async fn ask<U: Upstream>(
                 Err(lost) => return Err(last.unwrap_or(lost)),
             },
         };
+        let _waiting = waiting(Awaited::Phase(errand.asked.target().endpoint));
         made += 1;
         let begun = Instant::now();
         let error = match upstream.once(&errand.asked, made, errand.deadline).await {
@@ -122,6 +124,7 @@ const fn is_limit(error: &ClientError) -> bool {
 }
 
 async fn admitted(gate: &Gate, errand: &Errand<'_>) -> Result<Pass, Lost> {
+    let _waiting = waiting(Awaited::Budget(errand.asked.target().endpoint));
     let admitted = gate.admit(errand.lane, errand.asker, Priority::Mount, errand.deadline);
     admitted.await.map_err(|throttled| Lost {
         refusal: Refusal::from(throttled),

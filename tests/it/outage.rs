@@ -227,6 +227,40 @@ async fn a_phase_that_lies_changes_no_volume_and_starts_none() {
 }
 
 #[tokio::test]
+async fn a_firewall_that_refuses_empties_neither_memory_nor_disk() {
+    for endpoint in [Endpoint::Tokens, Endpoint::Secrets] {
+        let scene = Scene::start().await;
+        scene.becomes("old", "canary value").await;
+        let is_kept = || {
+            let names = names(scene.state.path());
+            names.iter().any(|name| name.ends_with(".image"))
+        };
+        eventually(async || is_kept().then_some(())).await;
+        let refusal = FaultKind::Refusal {
+            code: 403,
+            error: "Request blocked by WAF".to_owned(),
+        };
+        scene.fault(refusal, endpoint);
+        scene.put("changed");
+        scene.polled(3).await;
+        for pod in ["old", "new"] {
+            let value = scene.value(pod).await;
+            assert_eq!(value.unwrap(), "canary value", "{endpoint:?}");
+        }
+        let other = scene.emulator.control().token("other").unwrap();
+        let error = scene.daemon.publish(&other, &class(), "other").await;
+        let error = error.map(drop).unwrap_err();
+        let words = "in words that are not known of Phase, so Phase counts as away";
+        assert!(error.message().contains(words), "{error}");
+        assert!(is_kept());
+        scene.emulator.control().clear_faults();
+        scene.becomes("new", "changed").await;
+        let output = scene.daemon.stop().await.output;
+        assert!(!output.contains("forgotten"), "{output}");
+    }
+}
+
+#[tokio::test]
 async fn pods_start_after_a_restart_in_an_outage_and_a_revoked_token_ends_with_it() {
     let scene = Scene::start().await;
     scene.becomes("old", "canary value").await;

@@ -24,11 +24,13 @@ const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 enum Refusal {
     /// The account may not read this environment.
     Access,
+    /// The token is not valid, or not any more.
+    Token,
     /// There is no such environment.
     Environment,
     /// A network access policy excludes the caller's address.
     NetworkPolicy,
-    /// Phase's form, another text.
+    /// Phase's form, but a text that it was never seen to send.
     Other,
     /// The role may not read secrets.
     Permission,
@@ -117,21 +119,22 @@ async fn refused(response: Response, target: &Target) -> ClientError {
     denied(status, refusal(response).await, target)
 }
 
-/// 401 and 403 mean different things at the two endpoints: the tokens endpoint
-/// answers 403 to a dead token, the secrets endpoint 401 to a dead token, an
-/// unknown environment and one without access.
+/// Only Phase's own words say what is refused. Its statuses do not: the tokens endpoint
+/// answers 403 to a dead token, the secrets endpoint 401, as it does to an environment
+/// that is unknown or without access; version 2.51 answers 403 to all of them.
 fn denied(status: StatusCode, refusal: Refusal, target: Target) -> ClientError {
     let status = status.as_u16();
-    match (target.endpoint, status, refusal) {
-        (_, 401 | 403, Refusal::Foreign) => ClientError::NotPhase { target, status },
-        (Endpoint::Tokens, 401 | 403, _) => ClientError::TokenRefused(target),
-        (Endpoint::Secrets, 401 | 403, Refusal::Access) => ClientError::NoAccess(target),
-        (Endpoint::Secrets, 401, Refusal::Environment) => ClientError::EnvironmentUnknown(target),
-        (Endpoint::Secrets, 401, _) => ClientError::TokenRefused(target),
-        (Endpoint::Secrets, 403, Refusal::NetworkPolicy) => ClientError::NetworkPolicy(target),
-        (Endpoint::Secrets, 403, Refusal::Permission) => ClientError::PermissionMissing(target),
-        (Endpoint::Secrets, 403, _) => ClientError::Forbidden(target),
-        _ => ClientError::UnexpectedStatus { target, status },
+    if !matches!(status, 401 | 403) {
+        return ClientError::UnexpectedStatus { target, status };
+    }
+    match (refusal, target.endpoint) {
+        (Refusal::Foreign, _) => ClientError::NotPhase { target, status },
+        (Refusal::Token, _) => ClientError::TokenRefused(target),
+        (Refusal::Access, Endpoint::Secrets) => ClientError::NoAccess(target),
+        (Refusal::Environment, Endpoint::Secrets) => ClientError::EnvironmentUnknown(target),
+        (Refusal::NetworkPolicy, Endpoint::Secrets) => ClientError::NetworkPolicy(target),
+        (Refusal::Permission, Endpoint::Secrets) => ClientError::PermissionMissing(target),
+        _ => ClientError::RefusedUnclearly { target, status },
     }
 }
 
@@ -153,16 +156,36 @@ fn recognised(body: &[u8]) -> Refusal {
     let Ok(ErrorBody { error }) = serde_json::from_slice(body) else {
         return Refusal::Foreign;
     };
-    let error = error.to_ascii_lowercase();
-    let known = [
-        ("network access policy", Refusal::NetworkPolicy),
-        ("cannot access this environment", Refusal::Access),
-        ("environment not found", Refusal::Environment),
-        ("permission to read", Refusal::Permission),
-    ];
-    let of_text = known.into_iter().find(|(text, _)| error.contains(text));
-    of_text.map_or(Refusal::Other, |(_, refusal)| refusal)
+    let is = |text: &&(&str, Refusal)| error.eq_ignore_ascii_case(text.0);
+    KNOWN
+        .iter()
+        .find(is)
+        .map_or(Refusal::Other, |known| known.1)
 }
+
+/// What Phase was seen to refuse with, whole: a firewall's page may hold any part of it.
+const KNOWN: [(&str, Refusal); 8] = [
+    ("Token expired or deleted", Refusal::Token),
+    ("Invalid token", Refusal::Token),
+    ("Environment not found", Refusal::Environment),
+    (
+        "Service account cannot access this environment",
+        Refusal::Access,
+    ),
+    (
+        "Service token cannot access this environment",
+        Refusal::Access,
+    ),
+    ("User cannot access this environment", Refusal::Access),
+    (
+        "You don't have permission to read secrets in this environment.",
+        Refusal::Permission,
+    ),
+    (
+        "Access denied: a network access policy restricts access from your IP address.",
+        Refusal::NetworkPolicy,
+    ),
+];
 
 fn is_json(headers: &HeaderMap) -> bool {
     let text = headers

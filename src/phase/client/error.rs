@@ -112,11 +112,6 @@ pub enum ClientError {
         "environment is unknown to {0}: check that it was not deleted meanwhile; the mount is retried automatically"
     )]
     EnvironmentUnknown(Target),
-    /// A 403 of the secrets endpoint with a text that is not known.
-    #[error(
-        "credential may not read this environment at {0}: check role, access and network policies of the account in Phase"
-    )]
-    Forbidden(Target),
     /// A host that only `*` allows leads to the node or its cloud.
     #[error(
         "name of {0} leads to an address of the node or of its cloud: ask the cluster admin to add the host with --allowed-host"
@@ -142,7 +137,7 @@ pub enum ClientError {
     NotHttp(Target),
     /// A refusal that is not Phase's own.
     #[error(
-        "{target} refused with status {status}, but not in Phase's words: check that the host is a Phase console, and the firewalls and proxies in front of it"
+        "{target} refused with status {status}, but not in Phase's words, so Phase counts as away: check that the host is a Phase console, and the firewalls and proxies in front of it"
     )]
     NotPhase {
         /// What was asked.
@@ -190,6 +185,28 @@ pub enum ClientError {
         target: Target,
         /// How long one request may take.
         limit: Duration,
+    },
+    /// A refusal in Phase's form, in words that it was never seen to use.
+    #[error(
+        "{target} refused with status {status} in words that are not known of Phase, so Phase counts as away until it does so again: check the firewalls and proxies in front of it, then the token and its rights"
+    )]
+    RefusedUnclearly {
+        /// What was asked.
+        target: Target,
+        /// The status.
+        status: u16,
+    },
+    /// The same a while later, and no answer between.
+    #[error(
+        "{target} refused with status {status} in words that are not known of Phase, and did so {} s before, too: the credential counts as refused: check the token and its rights in Phase, then the firewalls and proxies in front of it", after.as_secs()
+    )]
+    RefusedRepeatedly {
+        /// What was asked.
+        target: Target,
+        /// The status.
+        status: u16,
+        /// How long after the first time.
+        after: Duration,
     },
     /// Status 5xx.
     #[error(
@@ -263,18 +280,25 @@ impl ClientError {
         match self {
             Self::Deadline(_) => Cause::Deadline,
             Self::EnvironmentUnknown(_) => Cause::NotFound,
-            Self::Forbidden(_)
-            | Self::HostIsLocal(_)
+            Self::RefusedRepeatedly {
+                target:
+                    Target {
+                        endpoint: Endpoint::Tokens,
+                        ..
+                    },
+                ..
+            } => Cause::RefusedCredential,
+            Self::HostIsLocal(_)
             | Self::NetworkPolicy(_)
             | Self::NoAccess(_)
-            | Self::PermissionMissing(_) => Cause::Forbidden,
+            | Self::PermissionMissing(_)
+            | Self::RefusedRepeatedly { .. } => Cause::Forbidden,
             Self::RateLimited { .. } => Cause::RateLimited,
             Self::TokenRefused(_) => Cause::RefusedCredential,
             Self::AnswerTooLarge { .. } => Cause::TooLarge,
             Self::AnswerMalformed { .. }
             | Self::AnswerNotJson(_)
             | Self::NotHttp(_)
-            | Self::NotPhase { .. }
             | Self::Redirected { .. }
             | Self::UnexpectedStatus { .. }
             | Self::UnusableEnvironmentId(_) => Cause::MalformedAnswer,
@@ -286,8 +310,10 @@ impl ClientError {
             | Self::ConnectionRefused(_)
             | Self::DnsFailed(_)
             | Self::NoTrust(_)
+            | Self::NotPhase { .. }
             | Self::ProxyRefused(_)
             | Self::ProxyUnreachable(_)
+            | Self::RefusedUnclearly { .. }
             | Self::ResponseTimeout { .. }
             | Self::ServerFailed { .. }
             | Self::TlsFailed(_) => Cause::Unreachable,

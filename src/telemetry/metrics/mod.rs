@@ -113,6 +113,11 @@ fn of_memory(figures: &Figures, text: &mut Text) {
         count(figures.bytes),
     );
     gauge(
+        "phase_csi_snapshot_flights",
+        "Questions to Phase and answers in the making, whoever still waits for them.",
+        count(figures.flights),
+    );
+    gauge(
         "phase_csi_snapshot_oldest_success_seconds",
         "How long ago Phase last answered for the credential in use that waits longest; 0 without any.",
         figures.oldest.unwrap_or_default().as_secs_f64(),

@@ -61,6 +61,13 @@ pub enum FaultKind {
         /// Milliseconds.
         ms: u64,
     },
+    /// A status with `{"error": …}`, as a firewall in front of Phase may send it.
+    Refusal {
+        /// 200 to 599.
+        code: u16,
+        /// The text of `error`.
+        error: String,
+    },
     /// Status 302 to somewhere else.
     Redirect {
         /// Target.

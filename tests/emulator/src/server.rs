@@ -217,7 +217,11 @@ fn spoil(mut answer: Answer, kind: Option<FaultKind>) -> Response<Body> {
         Some(FaultKind::Endless) => answer.head(body::endless()),
         Some(FaultKind::Garbage(garbage)) => spoiled(answer, garbage).into_response(),
         Some(FaultKind::Redirect { location }) => redirect(answer, &location),
-        Some(FaultKind::Status { code, retry_after }) => failure(code, retry_after.as_deref()),
+        Some(FaultKind::Refusal { code, error }) => failure(code, &error, None),
+        Some(FaultKind::Status { code, retry_after }) => {
+            let error = "fault set through the control endpoint";
+            failure(code, error, retry_after.as_deref())
+        }
         _ => {
             answer.body = whole;
             answer.into_response()
@@ -256,17 +260,12 @@ fn redirect(mut answer: Answer, location: &str) -> Response<Body> {
     response
 }
 
-fn failure(code: u16, retry_after: Option<&str>) -> Response<Body> {
+fn failure(code: u16, error: &str, retry_after: Option<&str>) -> Response<Body> {
     let status = StatusCode::from_u16(code)
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()));
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = Answer::error(
-        View::Tokens,
-        status,
-        "fault set through the control endpoint",
-    )
-    .into_response();
+    let mut response = Answer::error(View::Tokens, status, error).into_response();
     let retry_after = retry_after.and_then(|text| HeaderValue::from_str(text).ok());
     if let Some(retry_after) = retry_after {
         response

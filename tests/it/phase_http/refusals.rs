@@ -15,7 +15,8 @@ enum Ask {
 use Ask::{Secrets, Tokens};
 
 const TOKEN: &str = "token is expired, deleted or unknown to HOST: create a new service token in Phase and update the Secret";
-const FOREIGN: &str = "refused with status 403, but not in Phase's words: check that the host is a Phase console, and the firewalls and proxies in front of it";
+const UNCLEAR: &str = "in words that are not known of Phase, so Phase counts as away until it does so again: check the firewalls and proxies in front of it, then the token and its rights";
+const FOREIGN: &str = "refused with status 403, but not in Phase's words, so Phase counts as away: check that the host is a Phase console, and the firewalls and proxies in front of it";
 
 async fn error_of(ask: Ask, server: &Server) -> ClientError {
     match ask {
@@ -35,9 +36,23 @@ async fn error_of(ask: Ask, server: &Server) -> ClientError {
 #[case::tokens_401(
     Tokens,
     "401 Unauthorized",
-    "anything",
+    "Token expired or deleted",
     Cause::RefusedCredential,
     TOKEN
+)]
+#[case::dead_token_at_secrets_of_version_2_51(
+    Secrets,
+    "403 Forbidden",
+    "Token expired or deleted",
+    Cause::RefusedCredential,
+    TOKEN
+)]
+#[case::environment_gone_in_version_2_51(
+    Secrets,
+    "403 Forbidden",
+    "Environment not found",
+    Cause::NotFound,
+    "environment is unknown to HOST/service/secrets/: check that it was not deleted meanwhile; the mount is retried automatically"
 )]
 #[case::dead_token_at_secrets(
     Secrets,
@@ -87,13 +102,6 @@ async fn error_of(ask: Ask, server: &Server) -> ClientError {
     "Access denied: a network access policy restricts access from your IP address.",
     Cause::Forbidden,
     "network access policy of Phase keeps this node out of HOST/service/secrets/: add the address under which this node reaches Phase to the policy"
-)]
-#[case::other_403(
-    Secrets,
-    "403 Forbidden",
-    "do-not-repeat-this",
-    Cause::Forbidden,
-    "credential may not read this environment at HOST/service/secrets/: check role, access and network policies of the account in Phase"
 )]
 #[case::bad_request(
     Secrets,
@@ -148,7 +156,35 @@ async fn a_refusal_by_a_firewall_does_not_blame_the_token(
     assert!(line(&error).ends_with(FOREIGN), "{error}");
     assert_eq!(
         (error.cause(), server.requests().len()),
-        (Cause::MalformedAnswer, 1)
+        (Cause::Unreachable, 1)
+    );
+}
+
+#[rstest]
+#[tokio::test]
+async fn only_phases_own_words_blame_the_token(
+    #[values(
+        "Request blocked by WAF",
+        "Token expired or deleted by firewall",
+        "network access policy",
+        "permission to read",
+        "the token cannot access this environment",
+        ""
+    )]
+    text: &str,
+    #[values("401 Unauthorized", "403 Forbidden")] status: &str,
+    #[values(Tokens, Secrets)] ask: Ask,
+) {
+    let server = Server::start([Reply::error(status, text)]).await;
+    let error = error_of(ask, &server).await;
+    assert!(line(&error).ends_with(UNCLEAR), "{error}");
+    assert!(
+        text.is_empty() || !error.to_string().contains(text),
+        "{error}"
+    );
+    assert_eq!(
+        (error.cause(), server.requests().len()),
+        (Cause::Unreachable, 1)
     );
 }
 

@@ -50,7 +50,6 @@ fn all(target: &Target) -> Vec<ClientError> {
         E::Deadline(t()),
         E::DnsFailed(t()),
         E::EnvironmentUnknown(t()),
-        E::Forbidden(t()),
         E::HostIsLocal(t()),
         E::NetworkPolicy(t()),
         E::NoAccess(t()),
@@ -65,6 +64,15 @@ fn all(target: &Target) -> Vec<ClientError> {
         E::ProxyUnreachable(t()),
         E::RateLimited { target: t(), wait },
         E::Redirected { target: t(), to },
+        E::RefusedRepeatedly {
+            target: t(),
+            status: 403,
+            after: wait.unwrap_or_default(),
+        },
+        E::RefusedUnclearly {
+            target: t(),
+            status: 403,
+        },
         E::ResponseTimeout { target: t(), limit },
         E::ServerFailed {
             target: t(),

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{HOUR, POLL, REPUBLISH, World, one};
 use crate::support::model::Weather;
 
-const AWAY: [Weather; 8] = [
+const AWAY: [Weather; 9] = [
     Weather::Down,
     Weather::NoName,
     Weather::Certificate,
@@ -19,6 +19,7 @@ const AWAY: [Weather; 8] = [
     Weather::Slow(Duration::from_secs(40)),
     Weather::Throttled(None),
     Weather::Throttled(Some(Duration::from_secs(120))),
+    Weather::Firewall,
 ];
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +81,12 @@ async fn without_anything_remembered_the_error_is_clear_and_in_time() {
         world.model.weather(weather);
         let begun = Instant::now();
         let error = world.value("a").await.unwrap_err();
-        assert!(begun.elapsed() < Duration::from_secs(90), "{weather:?}");
+        // Whom Phase tells to stay away without saying for how long waits for its turn.
+        let most = match weather {
+            Weather::Throttled(None) => 90,
+            _ => 15,
+        };
+        assert!(begun.elapsed() < Duration::from_secs(most), "{weather:?}");
         assert!(
             matches!(
                 error.cause,
@@ -93,6 +99,40 @@ async fn without_anything_remembered_the_error_is_clear_and_in_time() {
             "{weather:?}: {error}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_phase_that_hangs_holds_nobody_and_the_retry_finds_what_it_said() {
+    let world = World::new();
+    // Each answer comes in the end, but later than anybody waits.
+    world.model.weather(Weather::Slow(Duration::from_secs(22)));
+    let begun = Instant::now();
+    let error = world.value("a").await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::from_secs(12));
+    assert_eq!(error.cause, Cause::Deadline);
+    assert_eq!(
+        error.message,
+        "https://phase.test/service/secrets/tokens/ has given no answer for 12 s, and nothing that is remembered could take its place: the question stays open and the mount is retried automatically; if this stays, look at the load of Phase and the network between"
+    );
+    let figures = world.mounter.figures();
+    assert_eq!(figures.flights, 2, "the answer, and the question for it");
+    // kubelet tries again; nothing is asked twice.
+    let mounted = loop {
+        match world.value("a").await {
+            Ok(value) => break value,
+            Err(_) => sleep(Duration::from_secs(2)).await,
+        }
+    };
+    assert_eq!(mounted, "value");
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    let (tokens, secrets) = world.model.requests();
+    assert!(
+        tokens <= 2 && secrets == 1,
+        "the first poll may have come: {tokens}"
+    );
+    world.model.weather(Weather::Fine);
+    sleep(POLL * 2).await;
+    assert_eq!(world.mounter.figures().flights, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,12 +211,12 @@ async fn a_refusal_counts_for_what_was_on_its_way() {
     // Phase sends the rows, which are long on their way; then it revokes the token.
     world
         .model
-        .weather_of_secrets(Weather::Slow(Duration::from_secs(20)));
+        .weather_of_secrets(Weather::Slow(Duration::from_secs(11)));
     let slow = Arc::clone(&world);
     let staging = json!({"phaseAppEnv": "staging"});
     let class = staging.clone();
     let slow = tokio::spawn(async move { slow.mount("all", &class, "b").await });
-    sleep(Duration::from_secs(12)).await;
+    sleep(Duration::from_secs(6)).await;
     world.control().revoke_token("all").unwrap();
     let error = world.mount("all", &missing, "m").await.unwrap_err();
     assert_eq!(error.cause, Cause::RefusedCredential);
@@ -186,6 +226,75 @@ async fn a_refusal_counts_for_what_was_on_its_way() {
     sleep(POLL * 2).await;
     let error = world.mount("all", &staging, "b").await.unwrap_err();
     assert_eq!(error.cause, Cause::Unreachable);
+}
+
+/// From now on one endpoint refuses as a firewall in front of Phase may; returns when a
+/// poll has seen it.
+async fn block(world: &World, of_tokens: bool) {
+    let asked = || match of_tokens {
+        true => world.model.requests().0,
+        false => world.model.requests().1,
+    };
+    let before = asked();
+    match of_tokens {
+        true => world.model.weather_of_tokens(Weather::FirewallInJson),
+        false => world.model.weather_of_secrets(Weather::FirewallInJson),
+    }
+    while asked() == before {
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_refusal_in_words_that_are_not_phases_takes_nothing_away() {
+    for of_tokens in [true, false] {
+        let world = World::new();
+        world.value("a").await.unwrap();
+        world.put("production", "KEY", "changed");
+        block(&world, of_tokens).await;
+        for pod in ["a", "new"] {
+            let value = world.value(pod).await;
+            assert_eq!(value.unwrap(), "value", "of tokens: {of_tokens}");
+        }
+        let staging = json!({"phaseAppEnv": "staging"});
+        let error = world.mount("all", &staging, "b").await.unwrap_err();
+        assert_eq!(error.cause, Cause::Unreachable, "{error}");
+        let words = "so Phase counts as away until it does so again";
+        assert!(error.message.contains(words), "{error}");
+        world.model.weather(Weather::Fine);
+        sleep(POLL * 2).await;
+        assert_eq!(world.value("a").await.unwrap(), "changed");
+        // The next one is a first one again.
+        world.put("production", "KEY", "again");
+        block(&world, of_tokens).await;
+        assert_eq!(world.value("new").await.unwrap(), "changed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_in_unknown_words_is_believed_when_it_stays() {
+    for (of_tokens, cause) in [(true, Cause::RefusedCredential), (false, Cause::Forbidden)] {
+        let world = World::new();
+        world.value("a").await.unwrap();
+        world.put("production", "KEY", "changed");
+        block(&world, of_tokens).await;
+        sleep(POLL * 2).await;
+        for pod in ["a", "new"] {
+            let error = world.value(pod).await.unwrap_err();
+            assert_eq!(error.cause, cause, "{error}");
+            let words = "the credential counts as refused";
+            assert!(error.message.contains(words), "{error}");
+        }
+        world.model.weather(Weather::Down);
+        sleep(POLL * 2).await;
+        for pod in ["a", "new"] {
+            let error = world.value(pod).await.unwrap_err();
+            assert_eq!(error.cause, Cause::Unreachable, "nothing is left: {error}");
+        }
+        world.model.weather(Weather::Fine);
+        sleep(POLL * 2).await;
+        assert_eq!(world.value("a").await.unwrap(), "changed");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,6 +30,10 @@ pub enum Weather {
     Slow(Duration),
     /// A web page in place of JSON.
     Garbage,
+    /// A firewall's page, with status 403.
+    Firewall,
+    /// A firewall's refusal in Phase's form, with status 403.
+    FirewallInJson,
     /// Everything is sealed for someone else.
     WrongKey,
     /// An error status of the server.
@@ -155,6 +159,14 @@ impl Upstream for Model {
                 fault: phase_csi_provider::phase::client::CertificateFault::Expired,
             }),
             Weather::Garbage => Err(ClientError::AnswerNotJson(target)),
+            Weather::Firewall => Err(ClientError::NotPhase {
+                target,
+                status: 403,
+            }),
+            Weather::FirewallInJson => Err(ClientError::RefusedUnclearly {
+                target,
+                status: 403,
+            }),
             Weather::Failing => Err(ClientError::ServerFailed {
                 target,
                 status: 500,
