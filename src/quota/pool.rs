@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use super::Tenant;
+use crate::awaited::{Awaited, waiting};
 use crate::cause::Cause;
 
 /// A bounded number of threads for heavy work; clones share them.
@@ -152,7 +153,10 @@ impl Job {
         work: impl FnOnce(&Turn) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
         self.within_limit()?;
-        let slot = self.slot().await?;
+        let slot = {
+            let _waiting = waiting(Awaited::Turn);
+            self.slot().await?
+        };
         let is_over = Arc::new(AtomicBool::new(false));
         let guard = EndOnDrop(Arc::clone(&is_over));
         let job = self.clone();
