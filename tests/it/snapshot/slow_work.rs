@@ -13,6 +13,7 @@ use phase_csi_provider::phase::keys::Keys;
 use phase_csi_provider::phase::selection::AppSelector;
 use phase_csi_provider::phase::token::Token;
 use phase_csi_provider::phase::{Answer, OnReferenceError, Query, Selection};
+use phase_csi_provider::quota::Tenant;
 use phase_csi_provider::snapshot::{
     About, Ask, Made, Recipe, Refusal, Reply, Settings, Snapshot, Source,
 };
@@ -45,6 +46,7 @@ impl Node {
     async fn mount(&self, class: u8, pod: u8, limit: Duration) -> Result<Reply, Refusal> {
         let text = self.model.phase.control().token("all").unwrap();
         let ask = Ask {
+            tenant: Tenant::new("shop"),
             token: Token::parse(&SecretString::from(text)).unwrap(),
             inputs: [class; 32],
             volume: Some([pod; 16]),
