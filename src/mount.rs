@@ -17,8 +17,8 @@ use crate::phase::client::Client;
 use crate::phase::token::Token;
 use crate::phase::{self, Answer};
 use crate::provider::{Failure, File, MountAnswer, MountRequest, MountResponse, ObjectVersion};
-use crate::quota::Tenant;
-use crate::render::{self, Layout, RenderError};
+use crate::quota::{Allowance, Tenant};
+use crate::render::{self, Bounds, Layout, RenderError};
 use crate::snapshot::{
     About, Ask, Figures, Made, Recipe, Refusal, Reply, Snapshot, Upstream, VolumeId,
 };
@@ -31,6 +31,7 @@ pub struct Mounter<U = Client> {
     hosts: AllowedHosts,
     pod_events: Option<PodEvents>,
     node_token: Option<NodeToken>,
+    sendable: usize,
 }
 
 impl<U: Upstream> Mounter<U> {
@@ -42,6 +43,7 @@ impl<U: Upstream> Mounter<U> {
             hosts,
             pod_events: None,
             node_token: None,
+            sendable: render::MAX_BYTES,
         }
     }
 
@@ -49,6 +51,12 @@ impl<U: Upstream> Mounter<U> {
     #[must_use]
     pub fn lending(self, node_token: Option<NodeToken>) -> Self {
         Self { node_token, ..self }
+    }
+
+    /// For a driver that takes so many bytes: what is far larger is not made.
+    #[must_use]
+    pub fn sending(self, sendable: usize) -> Self {
+        Self { sendable, ..self }
     }
 
     /// Tells pods when their volumes cannot be brought up to date.
@@ -98,7 +106,7 @@ impl<U: Upstream> Mounter<U> {
         };
         let recipe = || {
             let class = Class::parse(attributes, &self.hosts).map_err(Failure::from)?;
-            Ok(recipe(class, attributes.class_name()))
+            Ok(recipe(class, attributes.class_name(), self.sendable))
         };
         let reply = self.snapshot.answer(ask, recipe).await?;
         if reply.is_news {
@@ -160,8 +168,8 @@ fn volume(attributes: &Attributes, target_path: &str) -> Option<VolumeId> {
     Some(id)
 }
 
-/// How the memory gets the bytes of a class.
-fn recipe(class: Class, name: String) -> Recipe {
+/// How the memory gets the bytes of a class, of which a driver takes so many.
+fn recipe(class: Class, name: String, sendable: usize) -> Recipe {
     let Class {
         query,
         layout,
@@ -173,25 +181,50 @@ fn recipe(class: Class, name: String) -> Recipe {
         query,
         max_stale,
         poll_interval: None,
-        make: Box::new(move |answer| make(answer, layout.clone(), name.clone()).boxed()),
+        bytes: 0,
+        make: Box::new(move |answer, allowance| {
+            make(answer, layout.clone(), name.clone(), sendable, allowance).boxed()
+        }),
     }
 }
 
-async fn make(answer: Answer, layout: Layout, class: String) -> Result<Made, Refusal> {
+async fn make(
+    answer: Answer,
+    layout: Layout,
+    class: String,
+    sendable: usize,
+    allowance: Allowance,
+) -> Result<Made, Refusal> {
     for warning in &answer.warnings {
         warn!(class, "{warning}");
     }
-    let mut about = About {
+    let Allowance { job, memory } = allowance;
+    let made = job.run(move |turn| {
+        let bounds = Bounds {
+            // What is a little more is refused with both sizes, when it is to be sent.
+            bytes: sendable.saturating_mul(2),
+            memory: Some(&memory),
+            turn: Some(turn),
+        };
+        made(&answer, &layout, &bounds)
+    });
+    made.await?
+}
+
+fn made(answer: &Answer, layout: &Layout, bounds: &Bounds<'_>) -> Result<Made, Refusal> {
+    let files = render::files_within(answer, layout, bounds).map_err(Failure::from)?;
+    let about = About {
         app: answer.app.clone(),
         environments: answer.environments(),
-        folders: folders(&layout),
-        ..About::default()
+        folders: folders(layout),
+        files: files.len(),
+        version: render::version(&files),
     };
-    let files = render::files_apart(answer, layout)
-        .await
-        .map_err(Failure::from)?;
-    about.files = files.len();
-    about.version = render::version(&files);
+    let contents = files.iter().map(|file| file.contents.expose_secret().len());
+    if let Some(memory) = bounds.memory {
+        // Once in the message, and once as it is sent.
+        memory.take(2 * contents.sum::<usize>() as u64)?;
+    }
     // As long as it will be from the start: growing would leave copies behind.
     let bytes = answered(files).encode_to_vec().into();
     Ok(Made { bytes, about })

@@ -11,7 +11,6 @@ use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::task::spawn_blocking;
 
 use super::data::{Data, DataMistake, data, data_of_files};
 use super::plan::{Form, Plan};
@@ -19,8 +18,9 @@ use crate::cause::Cause;
 use crate::mistakes::Mistakes;
 use crate::phase::environment::Secret;
 use crate::phase::{Answer, Selected};
+use crate::quota::Allowance;
 use crate::render::wiped::WipedBuffer;
-use crate::render::{Layout, RenderError, VersionKey, files};
+use crate::render::{Bounds, Layout, RenderError, VersionKey, files_within};
 use crate::snapshot::{About, Made, Recipe, Refusal};
 
 /// How many bytes all Secrets of one resource may have: as much as a class may make.
@@ -69,25 +69,34 @@ pub(super) fn recipe(plan: &Plan) -> Recipe {
         // What was written stays, whatever happens; nothing old is written anew.
         max_stale: None,
         poll_interval: plan.interval,
-        make: Box::new(move |answer| make(answer, Arc::clone(&wanted)).boxed()),
+        bytes: 0,
+        make: Box::new(move |answer, allowance| {
+            make(answer, Arc::clone(&wanted), allowance).boxed()
+        }),
     }
 }
 
 type Wanted = (Option<Layout>, Vec<Form>);
 
-async fn make(answer: Answer, wanted: Arc<Wanted>) -> Result<Made, Refusal> {
+async fn make(answer: Answer, wanted: Arc<Wanted>, allowance: Allowance) -> Result<Made, Refusal> {
     // Pairs of keys are compared, and much may be decoded.
-    match spawn_blocking(move || made(&answer, &wanted)).await {
-        Ok(made) => made,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    let Allowance { job, memory } = allowance;
+    let made = job.run(move |turn| {
+        let bounds = Bounds {
+            memory: Some(&memory),
+            turn: Some(turn),
+            ..Bounds::default()
+        };
+        made(&answer, &wanted, &bounds)
+    });
+    made.await?
 }
 
-fn made(answer: &Answer, (layout, forms): &Wanted) -> Result<Made, Refusal> {
+fn made(answer: &Answer, (layout, forms): &Wanted, bounds: &Bounds<'_>) -> Result<Made, Refusal> {
     let versions = VersionKey::new(&answer.version_key);
     let (keys, text) = match layout {
         Some(layout) => {
-            let files = files(answer, layout).map_err(refused)?;
+            let files = files_within(answer, layout, bounds).map_err(refused)?;
             let data = |form: &Form| data_of_files(form, &files, &versions);
             (files.len(), text(answer, forms, data))
         }

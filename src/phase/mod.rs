@@ -51,6 +51,7 @@ use wire::{EnvironmentKey, TokensAnswer};
 
 use crate::cause::Cause;
 use crate::deadline::Deadline;
+use crate::quota::Exceeded;
 
 /// The door of this room.
 pub struct Phase {
@@ -139,6 +140,9 @@ pub enum Error {
     /// A token that no header can carry.
     #[error(transparent)]
     Bearer(#[from] UnusableBearer),
+    /// There is no room for what was opened or made of it.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
     /// Keys do not open.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
@@ -218,6 +222,7 @@ impl Error {
         match self {
             Self::Bearer(_) => Cause::RefusedCredential,
             Self::Client(error) => error.cause(),
+            Self::Exceeded(error) => error.cause(),
             Self::Keyring(error) => error.cause(),
             Self::LargeValue { .. }
             | Self::TooManyEnvironments { .. }

@@ -28,6 +28,7 @@ use crate::credential::own_token;
 use crate::deadline::Deadline;
 use crate::phase::Phase;
 use crate::phase::token::Token;
+use crate::quota::Allowance;
 use crate::render::{self, RenderError};
 
 use classes::{Choice, Wanted};
@@ -146,7 +147,7 @@ async fn each(
         warn(&format!("SecretProviderClass {label}: {}", shown(warning)));
     }
     let (app, mut warnings) = (answer.app.clone(), answer.warnings.clone());
-    let files = render::files_apart(answer, class.layout)
+    let files = render::files_apart(answer, class.layout, Allowance::alone())
         .await
         .map_err(|error| refusals(&error))?;
     if let Some(warning) = large(&files) {

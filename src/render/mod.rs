@@ -24,16 +24,14 @@ pub use names::{NameMistake, Source, collisions};
 pub use path::{PathProblem, check};
 pub use version::VersionKey;
 
-use std::panic::resume_unwind;
-
 use aws_lc_rs::digest::{Context, SHA256};
 use secrecy::{ExposeSecret, SecretSlice};
-use tokio::task::spawn_blocking;
 
 use crate::cause::Cause;
 use crate::mistakes::Mistakes;
 use crate::phase::folder::Folder;
 use crate::phase::{Answer, Selected};
+use crate::quota::{Allowance, Exceeded, Meter, Stopped, Turn};
 use object::{Draft, Drafts, Place};
 
 /// One file of a volume.
@@ -65,8 +63,8 @@ pub struct Origin {
 /// "nothing to do", and would leave old files for ever.
 pub const MARKER: &str = ".phase-empty";
 const MARKER_TEXT: &[u8] = b"no secrets are selected\n";
-/// How many bytes one class may make. Drivers accept 4 MiB unless told otherwise.
-const MOST_BYTES: usize = 64 << 20;
+/// How many bytes one class may make where no driver sets a limit.
+pub const MAX_BYTES: usize = 64 << 20;
 
 /// Why secrets cannot be files.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,11 +82,17 @@ pub enum RenderError {
         /// The app's name.
         app: String,
     },
-    /// More than any driver takes.
+    /// There is no room for them.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+    /// More than the driver takes.
     #[error(
-        "the files of this class have more than {MOST_BYTES} bytes together: select fewer secrets, or make two classes"
+        "the files of this class have more than {most} bytes together: select fewer secrets, or make two classes"
     )]
-    Large,
+    Large {
+        /// The limit in bytes.
+        most: usize,
+    },
     /// Every object is optional, and none of their secrets exist.
     #[error(
         "no secrets selected: none of the keys that the class names exist in app \"{app}\": create one, or set allowEmpty: \"true\""
@@ -97,6 +101,9 @@ pub enum RenderError {
         /// The app's name.
         app: String,
     },
+    /// They would take too long, or nobody waits for them.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// Secrets that are missing, that cannot be what an object makes of them, or
     /// whose names cannot be files.
     #[error("{0}")]
@@ -109,7 +116,9 @@ impl RenderError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::Empty { .. } | Self::Nothing { .. } => Cause::NotFound,
-            Self::Large => Cause::TooLarge,
+            Self::Exceeded(error) => error.cause(),
+            Self::Large { .. } => Cause::TooLarge,
+            Self::Stopped(stopped) => stopped.cause(),
             Self::Objects(mistakes) => mistakes
                 .iter()
                 .next()
@@ -125,21 +134,69 @@ impl RenderError {
 /// it, all such mistakes at once; when there is nothing to mount and the layout
 /// does not allow that.
 pub fn files(answer: &Answer, layout: &Layout) -> Result<Vec<File>, RenderError> {
+    files_within(answer, layout, &Bounds::default())
+}
+
+/// What making files may use.
+#[derive(Clone, Copy)]
+pub struct Bounds<'a> {
+    /// Bytes of all files together.
+    pub bytes: usize,
+    /// What pays for each file before the next is made.
+    pub memory: Option<&'a Meter>,
+    /// Where others are let in between two files.
+    pub turn: Option<&'a Turn>,
+}
+
+/// No more than [`MAX_BYTES`], and nothing is counted.
+impl Default for Bounds<'_> {
+    fn default() -> Self {
+        Self {
+            bytes: MAX_BYTES,
+            memory: None,
+            turn: None,
+        }
+    }
+}
+
+impl Bounds<'_> {
+    /// Between two files, the last of which has so many bytes; all have `bytes`.
+    fn check(&self, last: usize, bytes: usize) -> Result<(), RenderError> {
+        if bytes > self.bytes {
+            return Err(RenderError::Large { most: self.bytes });
+        }
+        if let Some(memory) = self.memory {
+            memory.take(last as u64)?;
+        }
+        if let Some(turn) = self.turn {
+            turn.checkpoint()?;
+        }
+        Ok(())
+    }
+}
+
+/// [`files`], with no more than what is allowed.
+///
+/// # Errors
+/// As [`files`], and when a bound is met.
+pub fn files_within(
+    answer: &Answer,
+    layout: &Layout,
+    bounds: &Bounds<'_>,
+) -> Result<Vec<File>, RenderError> {
     let mut drafts = Drafts::default();
     for (object, selected) in layout.objects.iter().zip(&answer.selected) {
         let is_missing = selected.secrets.is_empty() && !layout.allow_empty;
         if is_missing && object.label.is_none() {
             return Err(empty(object, selected, &answer.app));
         }
-        drafts.add(&Place {
+        let place = Place {
             object,
             selected,
             app: &answer.app,
             allow_empty: layout.allow_empty,
-        });
-        if drafts.bytes > MOST_BYTES {
-            return Err(RenderError::Large);
-        }
+        };
+        drafts.add(&place, bounds)?;
     }
     let Drafts {
         files,
@@ -163,16 +220,25 @@ pub fn files(answer: &Answer, layout: &Layout) -> Result<Vec<File>, RenderError>
     ))
 }
 
-/// [`files`] on a thread where work may take long: a class of many templates does.
+/// [`files`] on a thread where work may take long, with no more than what is allowed.
 ///
 /// # Errors
-/// As [`files`].
-pub async fn files_apart(answer: Answer, layout: Layout) -> Result<Vec<File>, RenderError> {
-    match spawn_blocking(move || files(&answer, &layout)).await {
-        Ok(files) => files,
-        // A panic in our code is for whoever asked, as if nothing stood between.
-        Err(error) => resume_unwind(error.into_panic()),
-    }
+/// As [`files`], and when a bound is met.
+pub async fn files_apart(
+    answer: Answer,
+    layout: Layout,
+    allowance: Allowance,
+) -> Result<Vec<File>, RenderError> {
+    let Allowance { job, memory } = allowance;
+    let made = job.run(move |turn| {
+        let bounds = Bounds {
+            memory: Some(&memory),
+            turn: Some(turn),
+            ..Bounds::default()
+        };
+        files_within(&answer, &layout, &bounds)
+    });
+    made.await?
 }
 
 /// Of all files together: changes exactly when one of them does.

@@ -12,7 +12,7 @@ use super::mistake::{ObjectMistake, ObjectProblem};
 use super::names::{NameMistake, Source, path_of};
 use super::path::shown;
 use super::template::Template;
-use super::{Origin, PathProblem};
+use super::{Bounds, Origin, PathProblem, RenderError};
 use crate::phase::Selected;
 use crate::phase::environment::Secret;
 
@@ -32,7 +32,13 @@ pub(super) struct Drafts {
     pub(super) names: Vec<NameMistake>,
     pub(super) mistakes: Vec<ObjectMistake>,
     pub(super) bytes: usize,
+    /// Of these, what has been paid for, and of so many files.
+    paid: usize,
+    paid_files: usize,
 }
+
+/// What a file takes beside its bytes, about: path, origin, and its place.
+const FILE_BYTES: usize = 512;
 
 /// One object with the secrets that it selected.
 pub(super) struct Place<'a> {
@@ -44,17 +50,25 @@ pub(super) struct Place<'a> {
 
 impl Drafts {
     /// Adds the files of one object.
-    pub(super) fn add(&mut self, place: &Place<'_>) {
+    ///
+    /// # Errors
+    /// When a bound is met; what is wrong with the object is kept here.
+    pub(super) fn add(
+        &mut self,
+        place: &Place<'_>,
+        bounds: &Bounds<'_>,
+    ) -> Result<(), RenderError> {
         let mut secrets: Vec<_> = place.selected.secrets.iter().collect();
         secrets.sort_by(|a, b| (&a.folder, &a.key).cmp(&(&b.folder, &b.key)));
         if secrets.is_empty() {
             self.mistakes.extend(place.missing());
-            return;
+            return Ok(());
         }
         let made = match &place.object.shape {
-            Shape::Each => return self.each(place, &secrets),
+            Shape::Each => return self.each(place, &secrets, bounds),
             Shape::One { path, field, .. } => {
-                return self.one(place, &secrets, path.as_deref(), field.as_ref());
+                self.one(place, &secrets, path.as_deref(), field.as_ref());
+                return self.check(bounds);
             }
             Shape::Format { path, format } => place
                 .formatted(&secrets, *format)
@@ -70,9 +84,23 @@ impl Drafts {
             }
             Err(problems) => self.wrong(place, problems),
         }
+        self.check(bounds)
     }
 
-    fn each(&mut self, place: &Place<'_>, secrets: &[&Arc<Secret>]) {
+    /// Pays for what was made since the last time.
+    fn check(&mut self, bounds: &Bounds<'_>) -> Result<(), RenderError> {
+        let new = self.bytes - self.paid;
+        let files = self.files.len() - self.paid_files;
+        (self.paid, self.paid_files) = (self.bytes, self.files.len());
+        bounds.check(new + files * FILE_BYTES, self.bytes)
+    }
+
+    fn each(
+        &mut self,
+        place: &Place<'_>,
+        secrets: &[&Arc<Secret>],
+        bounds: &Bounds<'_>,
+    ) -> Result<(), RenderError> {
         for secret in secrets {
             match place.decoded(secret) {
                 Ok(contents) => {
@@ -83,7 +111,9 @@ impl Drafts {
                 }
                 Err(problem) => self.wrong(place, vec![problem]),
             }
+            self.check(bounds)?;
         }
+        Ok(())
     }
 
     /// One key in one folder is one secret; the server keeps keys unique there.

@@ -86,6 +86,7 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         .default_token_file
         .map(|file| NodeToken::new(file, args.default_token_namespaces));
     let mounter = Mounter::new(snapshot, hosts).telling(pod_events);
+    let mounter = mounter.sending(args.max_call_send_msg_size);
     let mounter = Arc::new(mounter.lending(node_token));
     let whole = Arc::clone(&mounter);
     let config = provider::Config {

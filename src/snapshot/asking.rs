@@ -12,13 +12,14 @@ use super::flight::{Flight, Landed};
 use super::gate::Pass;
 use super::refusal::{Loss, Meaning, Refusal};
 use super::upstream::{self, Errand, Lost, Upstream};
-use super::view::{Confirmed, Listing, Rows, View};
+use super::view::{Confirmed, Listing, Rows, View, amount};
 use crate::deadline::Deadline;
 use crate::phase::Error;
-use crate::phase::client::parsed;
+use crate::phase::client::{Asked, parsed};
 use crate::phase::environment::Table;
 use crate::phase::keyring::Keyring;
 use crate::phase::wire::TokensAnswer;
+use crate::quota::Meter;
 
 /// A tokens answer that is older than this is asked for again before anything is
 /// fetched under it: what was fetched before and what is fetched now would
@@ -108,7 +109,7 @@ async fn ask_tokens<U: Upstream>(
     credential: &Credential,
     pass: Option<Pass>,
 ) -> Result<Arc<View>, Lost> {
-    let (body, asked) = ask(shared, credential, None, pass).await?;
+    let (body, asked, memory) = ask(shared, credential, None, pass).await?;
     let target = credential.asked(None).target();
     let answer: TokensAnswer = parsed(body.clone(), target).await?;
     // A share that does not open must not take the place of one that does.
@@ -116,7 +117,7 @@ async fn ask_tokens<U: Upstream>(
         refusal: Error::from(error).into(),
         loss: Loss::Nothing,
     })?;
-    let listing = Listing::new(answer, body);
+    let listing = Listing::new(answer, body, memory).map_err(Error::from)?;
     let confirmed = Confirmed::at(asked, shared.moment());
     let known = shared.known_environments(credential);
     let lost = known.into_iter().filter(|id| listing.stamp(id).is_none());
@@ -274,9 +275,9 @@ async fn ask_rows<U: Upstream>(
         refusal: Error::Moved.into(),
         loss: Loss::Nothing,
     })?;
-    let (body, _) = ask(shared, credential, Some(id), pass).await?;
+    let (body, _, memory) = ask(shared, credential, Some(id), pass).await?;
     let target = credential.asked(Some(id)).target();
-    let rows = Rows::new(stamp, body, false);
+    let rows = Rows::new(stamp, body, false, memory);
     let table = rows.table(target).await?;
     Ok(keep(shared, credential, id, rows, &table))
 }
@@ -339,35 +340,46 @@ async fn denied<U: Upstream>(
     }
 }
 
-/// One answer's body, and the instant before the request that brought it.
+/// One answer's body, the instant before the request that brought it, and what paid for
+/// the body.
 async fn ask<U: Upstream>(
     shared: &Shared<U>,
     credential: &Credential,
     environment: Option<&str>,
     pass: Option<Pass>,
-) -> Result<(Bytes, Instant), Lost> {
+) -> Result<(Bytes, Instant, Meter), Lost> {
+    let memory = shared.budget.meter(&credential.tenant);
     let lane = match environment {
         None => &credential.address,
         Some(_) => &credential.account,
     };
     let errand = Errand {
-        asked: credential.asked(environment),
+        asked: Asked {
+            memory: Some(&memory),
+            ..credential.asked(environment)
+        },
         lane,
         asker: &credential.asker,
         deadline: Deadline::after(shared.settings.flight),
         // A poll has a place; without a view, pods wait for what it brings.
         can_wait: pass.is_some() && credential.state().view.is_some(),
     };
-    let answer = upstream::ask(
+    let asked = upstream::ask(
         &shared.upstream,
         &shared.gate,
         shared.settings.retry,
         &errand,
         pass,
-    )
-    .await?;
+    );
+    let (body, begun) = asked.await?;
     credential.state().doubts.settle(environment);
-    Ok(answer)
+    // Other upstreams than the network do not count; and what failed attempts took is free.
+    let (paid, owed) = (memory.used(), amount(&body));
+    memory.give_back(paid.saturating_sub(owed));
+    memory
+        .take(owed.saturating_sub(paid))
+        .map_err(Error::from)?;
+    Ok((body, begun, memory))
 }
 
 impl From<Error> for Lost {

@@ -20,7 +20,7 @@ use super::view::{Listing, Rows, View};
 use crate::phase::client::{Asked, Authorization, ClientError, UnusableBearer};
 use crate::phase::host::Host;
 use crate::phase::token::Token;
-use crate::quota::Tenant;
+use crate::quota::{Meter, Tenant};
 
 /// Names a credential at a host: a digest, never the text.
 pub(super) type CredentialId = [u8; 32];
@@ -44,6 +44,8 @@ pub(super) struct Credential {
     /// Told when it is to be asked for change more often.
     pub(super) sooner: Arc<Notify>,
     state: Mutex<State>,
+    /// What it costs its tenant itself.
+    _memory: Meter,
 }
 
 /// What is known right now.
@@ -109,6 +111,7 @@ impl Credential {
         token: Token,
         host: Host,
         interval: Duration,
+        memory: Meter,
     ) -> Result<Self, UnusableBearer> {
         let mut asker = Asker::default();
         asker.copy_from_slice(&id[..16]);
@@ -139,6 +142,7 @@ impl Credential {
                 generation: 0,
             }),
             tenant: tenant.clone(),
+            _memory: memory,
             token,
             host,
         })
@@ -150,7 +154,14 @@ impl Credential {
             host: &self.host,
             authorization: &self.authorization,
             environment,
+            memory: None,
         }
+    }
+
+    /// Whether Phase is being asked something for it.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.asking.is_some() || !state.fetching.is_empty()
     }
 
     /// What is known right now; held for moments only.

@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use super::vault::Sealed;
 use super::view::{Confirmed, View};
 use crate::phase::{Answer, Query};
+use crate::quota::{Allowance, Meter};
 
 /// Names what a mount asks for: a digest of the credential and of every parameter.
 pub(super) type EntryId = [u8; 32];
@@ -27,12 +28,16 @@ pub struct Recipe {
     /// How often Phase is asked for change while this is in use; by default as the
     /// settings say. Of all recipes of a credential the shortest counts.
     pub poll_interval: Option<Duration>,
+    /// Bytes that it holds itself, such as compiled templates.
+    pub bytes: usize,
     /// Makes the answer's bytes of opened secrets.
     pub make: Make,
 }
 
-/// Makes an answer's bytes of opened secrets, equal bytes of equal secrets.
-pub type Make = Box<dyn Fn(Answer) -> BoxFuture<'static, Result<Made, Refusal>> + Send + Sync>;
+/// Makes an answer's bytes of opened secrets, equal bytes of equal secrets, with no more
+/// than what is allowed.
+pub type Make =
+    Box<dyn Fn(Answer, Allowance) -> BoxFuture<'static, Result<Made, Refusal>> + Send + Sync>;
 
 /// An answer's bytes, before they are sealed.
 pub struct Made {
@@ -62,6 +67,8 @@ pub(super) struct Entry {
     pub(super) recipe: Recipe,
     pub(super) credential: Arc<Credential>,
     state: Mutex<State>,
+    /// What its recipe costs its tenant.
+    _memory: Meter,
 }
 
 pub(super) struct State {
@@ -98,13 +105,17 @@ pub(super) struct Good {
     pub(super) confirmed: Arc<Confirmed>,
     /// Whether its rows were read from disk.
     pub(super) from_disk: bool,
+    /// What the sealed bytes cost their tenant.
+    pub(super) memory: Meter,
 }
 
 impl Entry {
-    pub(super) fn new(recipe: Recipe, credential: Arc<Credential>) -> Self {
+    /// An entry without an answer; `memory` has paid for the recipe.
+    pub(super) fn new(recipe: Recipe, credential: Arc<Credential>, memory: Meter) -> Self {
         Self {
             recipe,
             credential,
+            _memory: memory,
             state: Mutex::new(State {
                 good: None,
                 failure: None,
@@ -119,6 +130,12 @@ impl Entry {
     /// What is known right now; held for moments only.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Whether an answer is being made.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state();
+        state.making.is_some() || state.recalling.is_some()
     }
 
     /// Forgets every answer.
@@ -138,6 +155,7 @@ impl Entry {
             sealed: Arc::clone(&good.sealed),
             about: Arc::clone(&good.about),
             basis: Arc::clone(&good.basis),
+            memory: good.memory.clone(),
             ..**good
         });
         state.good = Some(Arc::clone(&renewed));

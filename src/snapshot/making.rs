@@ -15,9 +15,10 @@ use super::flight::{Flight, Landed};
 use super::lock;
 use super::refusal::{Meaning, Refusal};
 use super::upstream::Upstream;
-use super::view::{Rows, View};
+use super::view::{Rows, View, amount};
 use crate::phase::wire::EnvironmentKey;
 use crate::phase::{self, Answer, EnvironmentRows, Error, Source};
+use crate::quota::{Exceeded, Meter};
 
 /// How often an answer is begun anew because Phase changed while it was made; the
 /// last attempt takes things as they come.
@@ -69,6 +70,7 @@ async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Lande
     let mut missed: Option<(Arc<View>, Refusal)> = None;
     for round in 1..=ROUNDS {
         let losses = credential.state().losses;
+        let allowance = shared.allowance(&credential.tenant);
         let view = match (asking::view(shared, credential, need).await, missed.take()) {
             (Err(refusal), Some((view, why))) if refusal.meaning() == Meaning::Unreachable => {
                 return Err(settled(shared, entry, &view, why));
@@ -87,6 +89,7 @@ async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Lande
                 is_strict: round < ROUNDS && !is_slow(&view, begun),
                 newer_than,
             },
+            memory: allowance.memory.clone(),
             used: Mutex::default(),
         };
         let answer = match open(shared, entry, &view, &source).await {
@@ -109,7 +112,7 @@ async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Lande
             }
         };
         let used = source.used.into_inner().unwrap_or_default();
-        let made = match (entry.recipe.make)(answer).await {
+        let made = match (entry.recipe.make)(answer, allowance).await {
             Ok(made) => made,
             Err(refusal) => {
                 if !may_be_there_now(need, &view, begun) {
@@ -119,7 +122,7 @@ async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Lande
                 continue;
             }
         };
-        let Some(good) = keep(shared, entry, &view, &used, &made, losses) else {
+        let Some(good) = keep(shared, entry, &view, &used, &made, losses)? else {
             need = Need::Recent;
             continue;
         };
@@ -165,16 +168,18 @@ async fn recall<U: Upstream>(
     if let Some(good) = entry.renewed(view) {
         return Ok(good);
     }
+    let allowance = shared.allowance(&entry.credential.tenant);
     let source = Remembered {
         shared,
         entry,
         view,
+        memory: allowance.memory.clone(),
         used: Mutex::default(),
     };
     let answer = open(shared, entry, view, &source).await?;
     let used = source.used.into_inner().unwrap_or_default();
-    let made = (entry.recipe.make)(answer).await?;
-    keep(shared, entry, view, &used, &made, losses).ok_or_else(|| Error::Moved.into())
+    let made = (entry.recipe.make)(answer, allowance).await?;
+    keep(shared, entry, view, &used, &made, losses)?.ok_or_else(|| Error::Moved.into())
 }
 
 async fn open<U>(
@@ -197,8 +202,10 @@ fn keep<U>(
     used: &[(String, Arc<Rows>)],
     made: &Made,
     losses: u64,
-) -> Option<Arc<Good>> {
+) -> Result<Option<Arc<Good>>, Exceeded> {
     use secrecy::ExposeSecret;
+    let memory = shared.budget.meter(&entry.credential.tenant);
+    memory.take(amount(made.bytes.expose_secret()))?;
     let basis = used.iter().map(|(id, rows)| (id.clone(), rows.serial));
     let newest = {
         let state = entry.credential.state();
@@ -214,15 +221,16 @@ fn keep<U>(
         basis: basis.collect(),
         confirmed: Arc::clone(&view.confirmed),
         from_disk: used.iter().all(|(_, rows)| rows.from_disk),
+        memory,
     });
     let mut state = entry.state();
     // Whoever takes away counts first and then looks into the entries.
     if entry.credential.state().losses != losses {
-        return None;
+        return Ok(None);
     }
     state.good = Some(Arc::clone(&good));
     state.failure = None;
-    Some(good)
+    Ok(Some(good))
 }
 
 /// What a failure to open leaves behind: one of Phase's answers may pass, one of
@@ -241,7 +249,10 @@ fn failed<U>(shared: &Shared<U>, entry: &Entry, view: &View, error: Error) -> Re
 
 /// Whether it is a failure of one answer, rather than of what Phase says.
 const fn may_pass(error: &Error) -> bool {
-    matches!(error, Error::Client(_) | Error::Moved | Error::Told { .. })
+    matches!(
+        error,
+        Error::Client(_) | Error::Exceeded(_) | Error::Moved | Error::Told { .. }
+    )
 }
 
 /// Nothing can be made of this view: it is not tried again at once.
@@ -266,6 +277,10 @@ fn settled<U>(shared: &Shared<U>, entry: &Entry, view: &View, refusal: Refusal) 
     refusal
 }
 
+/// What a table takes, in quarters of the bytes of its rows: every text once more, and
+/// their places.
+const TABLE: u64 = 6;
+
 /// The rows that an answer was made of.
 type Used = Mutex<Vec<(String, Arc<Rows>)>>;
 
@@ -275,6 +290,7 @@ struct Fetched<'a, U> {
     entry: &'a Entry,
     view: &'a View,
     which: Which,
+    memory: Meter,
     used: Used,
 }
 
@@ -287,7 +303,8 @@ impl<U: Upstream> Source for Fetched<'_, U> {
             let id = &key.environment.id;
             let credential = &self.entry.credential;
             let rows = asking::rows(self.shared, credential, self.view, id, self.which);
-            read(self.shared, self.entry, &self.used, id, rows.await?).await
+            let rows = rows.await?;
+            read(self.shared, self.entry, &self.memory, &self.used, id, rows).await
         }
         .boxed()
     }
@@ -298,6 +315,7 @@ struct Remembered<'a, U> {
     shared: &'a Shared<U>,
     entry: &'a Entry,
     view: &'a View,
+    memory: Meter,
     used: Used,
 }
 
@@ -309,7 +327,7 @@ impl<U: Upstream> Source for Remembered<'_, U> {
         async move {
             let id = &key.environment.id;
             let rows = self.view.rows_of(id).cloned().ok_or(Error::Moved)?;
-            read(self.shared, self.entry, &self.used, id, rows).await
+            read(self.shared, self.entry, &self.memory, &self.used, id, rows).await
         }
         .boxed()
     }
@@ -318,10 +336,13 @@ impl<U: Upstream> Source for Remembered<'_, U> {
 async fn read<U>(
     shared: &Shared<U>,
     entry: &Entry,
+    memory: &Meter,
     used: &Used,
     id: &str,
     rows: Arc<Rows>,
 ) -> Result<EnvironmentRows, Error> {
+    memory.take(amount(&rows.body) / 4 * TABLE)?;
+    rows.charge_agreed()?;
     let target = entry.credential.asked(Some(id)).target();
     let table = rows.table(target).await?;
     shared.tables.keep(&table, rows.body.len());

@@ -1,6 +1,7 @@
 //! Everything that is remembered, within bounds.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use super::credential::{Credential, CredentialId};
 use super::entry::{Entry, EntryId};
 use super::lock;
+use crate::quota::{self, Budget, Tenant, Unit};
 
 /// Names a volume of one credential: a digest.
 pub type VolumeId = [u8; 16];
@@ -23,8 +25,23 @@ pub struct Limits {
     pub credentials: usize,
     /// Volumes.
     pub volumes: usize,
-    /// Bytes of answers and of what Phase sent, all together.
+    /// Bytes of answers and of what Phase sent, all together, and of what is under way.
     pub bytes: usize,
+}
+
+impl Limits {
+    /// The bounds of one mount, of one tenant, and of all.
+    pub(super) const fn memory(&self) -> quota::Limits {
+        let total = self.bytes as u64;
+        quota::Limits {
+            what: "memory for secrets",
+            unit: Unit::Bytes,
+            // A tenant alone gets half, and some of it is remembered.
+            each: total / 16 * 7,
+            tenant: total / 2,
+            total,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -34,7 +51,7 @@ impl Default for Limits {
             entries: 2_048,
             credentials: 1_024,
             volumes: 8_192,
-            bytes: 256 << 20,
+            bytes: 128 << 20,
         }
     }
 }
@@ -78,7 +95,7 @@ impl Memory {
             return Arc::clone(entry);
         }
         make_room(&mut maps.entries, self.limits.entries, |entry| {
-            entry.state().used
+            (entry.credential.tenant.clone(), entry.state().used)
         });
         let entry = Arc::new(entry);
         maps.entries.insert(id, Arc::clone(&entry));
@@ -98,7 +115,7 @@ impl Memory {
         let credential = Arc::new(make()?);
         let full = maps.credentials.len() >= self.limits.credentials;
         make_room(&mut maps.credentials, self.limits.credentials, |one| {
-            one.state().used
+            (one.tenant.clone(), one.state().used)
         });
         if full {
             maps.drop_orphans();
@@ -168,7 +185,9 @@ impl Memory {
             }
             return Some(std::mem::replace(&mut known.version, version.to_owned()));
         }
-        make_room(&mut maps.volumes, self.limits.volumes, |one| one.seen);
+        make_room(&mut maps.volumes, self.limits.volumes, |one| {
+            (one.credential, one.seen)
+        });
         maps.volumes.insert(
             volume,
             Volume {
@@ -219,6 +238,21 @@ impl Memory {
         maps.entries.shrink_to_fit();
         maps.credentials.shrink_to_fit();
         maps.volumes.shrink_to_fit();
+    }
+
+    /// Gives up what was used longest ago: of this tenant, or of the one that uses most of
+    /// the budget. What is being made or asked for stays. Whether there was anything.
+    pub(super) fn reclaim(&self, budget: &Budget, whose: Option<&Tenant>) -> bool {
+        // Dropped after the lock: what is given up may be large.
+        let dropped = {
+            let mut maps = lock(&self.maps);
+            let heaviest = || maps.heaviest(budget);
+            match whose.cloned().or_else(heaviest) {
+                Some(tenant) => maps.give_up(&tenant),
+                None => None,
+            }
+        };
+        dropped.is_some()
     }
 
     /// Entries, volumes, and bytes.
@@ -273,6 +307,40 @@ impl Maps {
         answers.sum::<usize>() + views.sum::<usize>()
     }
 
+    /// Whoever uses most of a budget, of those who can give up anything.
+    fn heaviest(&self, budget: &Budget) -> Option<Tenant> {
+        let idle = self.credentials.values().filter(|one| !one.is_busy());
+        let tenants = idle.map(|credential| &credential.tenant);
+        tenants.max_by_key(|tenant| budget.used_by(tenant)).cloned()
+    }
+
+    /// Takes out the entry of a tenant that was used longest ago, and its credential if
+    /// that has no other; or else a credential without entries.
+    fn give_up(
+        &mut self,
+        tenant: &Tenant,
+    ) -> Option<(Option<Arc<Entry>>, Option<Arc<Credential>>)> {
+        let idle = self.entries.iter().filter(|(_, entry)| {
+            entry.credential.tenant == *tenant && !entry.is_busy() && !entry.credential.is_busy()
+        });
+        let oldest = idle.min_by_key(|(_, entry)| entry.state().used);
+        let entry = oldest
+            .map(|(id, _)| *id)
+            .and_then(|id| self.entries.remove(&id));
+        let used: HashSet<_> = self
+            .entries
+            .values()
+            .map(|entry| entry.credential.id)
+            .collect();
+        let lonely = self
+            .credentials
+            .values()
+            .filter(|one| one.tenant == *tenant && !one.is_busy() && !used.contains(&one.id));
+        let lonely = lonely.min_by_key(|one| one.state().used).map(|one| one.id);
+        let credential = lonely.and_then(|id| self.credentials.remove(&id));
+        (entry.is_some() || credential.is_some()).then_some((entry, credential))
+    }
+
     /// Drops the credential that waits longest for its next mount; whether there was one.
     fn drop_oldest(&mut self) -> bool {
         let oldest = self
@@ -288,15 +356,26 @@ impl Maps {
     }
 }
 
-/// Takes out whatever was used longest ago until one more fits.
-fn make_room<K: Copy + Eq + Hash, V>(
+/// Until one more fits, takes out what was used longest ago of whoever has most.
+fn make_room<K: Copy + Eq + Hash, V, O: Eq + Hash>(
     map: &mut HashMap<K, V>,
     most: usize,
-    used: impl Fn(&V) -> Instant,
+    owner_and_use: impl Fn(&V) -> (O, Instant),
 ) {
     while map.len() >= most.max(1) {
-        let oldest = map.iter().min_by_key(|(_, value)| used(value));
-        let Some(key) = oldest.map(|(key, _)| *key) else {
+        let mut owners: HashMap<O, (usize, Instant, K)> = HashMap::new();
+        for (key, value) in &*map {
+            let (owner, used) = owner_and_use(value);
+            let (count, oldest, name) = owners.entry(owner).or_insert((0, used, *key));
+            *count += 1;
+            if used < *oldest {
+                (*oldest, *name) = (used, *key);
+            }
+        }
+        let heaviest = owners
+            .into_values()
+            .max_by_key(|&(count, oldest, _)| (count, Reverse(oldest)));
+        let Some((_, _, key)) = heaviest else {
             return;
         };
         map.remove(&key);

@@ -235,6 +235,11 @@ impl<U: Upstream> Snapshot<U> {
     /// Must be called within a runtime: it keeps itself in order from time to time.
     pub fn new(upstream: U, settings: Settings, store: Option<disk::Store>) -> Self {
         let shared = Arc::new(Shared::new(upstream, settings, store, Opener::default()));
+        let reclaimed = Arc::downgrade(&shared);
+        shared.budget.reclaim_by(move |whose| {
+            let shared = reclaimed.upgrade();
+            shared.is_some_and(|shared| shared.memory.reclaim(&shared.budget, whose))
+        });
         tokio::spawn(poll::sweep(Arc::downgrade(&shared)));
         Self(shared)
     }

@@ -6,6 +6,7 @@ use super::gate::Throttled;
 use crate::cause::Cause;
 use crate::phase;
 use crate::phase::client::{ClientError, Endpoint};
+use crate::quota::{Exceeded, Stopped};
 
 /// Why there is no answer: one line for whoever asked, and its cause.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +87,24 @@ impl Refusal {
 
 impl From<phase::Error> for Refusal {
     fn from(error: phase::Error) -> Self {
+        Self {
+            cause: error.cause(),
+            text: error.to_string(),
+        }
+    }
+}
+
+impl From<Exceeded> for Refusal {
+    fn from(error: Exceeded) -> Self {
+        Self {
+            cause: error.cause(),
+            text: error.to_string(),
+        }
+    }
+}
+
+impl From<Stopped> for Refusal {
+    fn from(error: Stopped) -> Self {
         Self {
             cause: error.cause(),
             text: error.to_string(),

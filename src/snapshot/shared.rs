@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -18,12 +19,13 @@ use super::refusal::Refusal;
 use super::tables::Tables;
 use super::upstream::Upstream;
 use super::vault::Vault;
-use super::view::{Confirmed, Listing, Rows, View};
+use super::view::{Confirmed, Listing, Rows, View, amount};
 use super::{Figures, News, Settings, Source, Tally, digest, poll};
 use crate::phase::Error;
 use crate::phase::opener::Opener;
 use crate::phase::token::Token;
-use crate::quota::Tenant;
+use crate::phase::wire::TokensAnswer;
+use crate::quota::{Allowance, Budget, Exceeded, Meter, Pool, Tenant};
 use crate::random::random;
 
 /// What every mount, poll and question has in common.
@@ -34,6 +36,9 @@ pub(super) struct Shared<U> {
     pub(super) opener: Opener,
     pub(super) vault: Vault,
     pub(super) memory: Memory,
+    /// Bytes of all that is fetched, opened, made and remembered.
+    pub(super) budget: Budget,
+    pub(super) pool: Pool,
     pub(super) tables: Tables,
     pub(super) store: Option<Store>,
     pub(super) tally: Tally,
@@ -54,6 +59,8 @@ impl<U> Shared<U> {
             opener,
             vault: Vault::new(),
             memory: Memory::new(settings.limits),
+            budget: Budget::new(settings.limits.memory()),
+            pool: Pool::default(),
             tables: Tables::default(),
             settings,
             store,
@@ -79,7 +86,9 @@ impl<U> Shared<U> {
         name.update(&[u8::from(host.is_screened())]);
         let name = digest(name);
         let interval = self.settings.poll_interval;
-        let make = || Credential::new(name, tenant, token, host, interval);
+        let entry_memory = self.paid(tenant, ENTRY_BYTES + recipe.bytes as u64)?;
+        let memory = self.paid(tenant, CREDENTIAL_BYTES)?;
+        let make = || Credential::new(name, tenant, token, host, interval, memory);
         let credential = self.memory.credential(name, make).map_err(Error::from)?;
         if recipe
             .poll_interval
@@ -87,7 +96,23 @@ impl<U> Shared<U> {
         {
             credential.sooner.notify_one();
         }
-        Ok(self.memory.add_entry(id, Entry::new(recipe, credential)))
+        let entry = Entry::new(recipe, credential, entry_memory);
+        Ok(self.memory.add_entry(id, entry))
+    }
+
+    /// A meter of a tenant that has taken so much.
+    fn paid(&self, tenant: &Tenant, amount: u64) -> Result<Meter, Exceeded> {
+        let memory = self.budget.meter(tenant);
+        memory.take(amount)?;
+        Ok(memory)
+    }
+
+    /// What one answer of a tenant may use while it is made.
+    pub(super) fn allowance(&self, tenant: &Tenant) -> Allowance {
+        Allowance {
+            job: self.pool.job(tenant),
+            memory: self.budget.meter(tenant),
+        }
     }
 
     /// The moment for the disk, if there is one.
@@ -111,13 +136,12 @@ impl<U> Shared<U> {
         let Ok(answer) = serde_json::from_slice(&loaded.tokens) else {
             return;
         };
-        let listing = Arc::new(Listing::new(answer, loaded.tokens));
-        let mut rows = HashMap::new();
-        for (id, body) in loaded.environments {
-            if let Some(stamp) = listing.stamp(&id) {
-                rows.insert(id, Arc::new(Rows::new(*stamp, body, true)));
-            }
-        }
+        // What has no room is asked for again, when there is some.
+        let Ok((listing, rows)) =
+            self.recalled(credential, answer, loaded.tokens, loaded.environments)
+        else {
+            return;
+        };
         let saved = Saved {
             image: loaded.id,
             listing: Arc::clone(&listing),
@@ -136,6 +160,25 @@ impl<U> Shared<U> {
             rows,
             confirmed: Arc::new(Confirmed::before(loaded.age, Some(loaded.confirmed))),
         });
+    }
+
+    fn recalled(
+        &self,
+        credential: &Credential,
+        answer: TokensAnswer,
+        tokens: Bytes,
+        environments: Vec<(String, Bytes)>,
+    ) -> Result<Recalled, Exceeded> {
+        let memory = self.paid(&credential.tenant, amount(&tokens))?;
+        let listing = Arc::new(Listing::new(answer, tokens, memory)?);
+        let mut rows = HashMap::new();
+        for (id, body) in environments {
+            if let Some(stamp) = listing.stamp(&id) {
+                let memory = self.paid(&credential.tenant, amount(&body))?;
+                rows.insert(id, Arc::new(Rows::new(*stamp, body, true, memory)));
+            }
+        }
+        Ok((listing, rows))
     }
 
     /// Puts the newest view on disk if it is whole and other than what lies there;
@@ -303,6 +346,11 @@ impl<U: Upstream> Shared<U> {
     }
 }
 
+/// What an entry takes beside its recipe and its answer, about.
+const ENTRY_BYTES: u64 = 1 << 10;
+/// What a credential takes beside what it sees, its poll and its places in maps included.
+const CREDENTIAL_BYTES: u64 = 4 << 10;
+
 /// So many news may wait for a reader.
 const MOST_NEWS: usize = 1_024;
 /// A volume that lives is republished every 60 to 90 s: ten times missed, it is gone.
@@ -311,6 +359,9 @@ const UNSEEN_VOLUME: Duration = Duration::from_secs(15 * 60);
 const UNUSED_ENTRY: Duration = Duration::from_secs(20 * 60);
 /// At least; as long as any of its classes accepts what it would answer.
 const UNUSED_CREDENTIAL: Duration = Duration::from_secs(30 * 60);
+
+/// What lay on disk of one credential.
+type Recalled = (Arc<Listing>, HashMap<String, Arc<Rows>>);
 
 fn serials(rows: &HashMap<String, Arc<Rows>>) -> HashMap<String, u64> {
     let serials = rows.iter().map(|(id, rows)| (id.clone(), rows.serial));

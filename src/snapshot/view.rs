@@ -16,6 +16,7 @@ use crate::phase::agreed::Agreed;
 use crate::phase::client::{ClientError, Target, parsed};
 use crate::phase::environment::Table;
 use crate::phase::wire::{EnvironmentKey, TokensAnswer};
+use crate::quota::{Exceeded, Meter};
 
 /// Everything that one credential sees at one moment. Never changed: a newer
 /// moment is a new view, and whoever reads an old one reads it whole.
@@ -39,6 +40,8 @@ pub(super) struct Listing {
     /// Of everything but the environments' own stamps: apps, names, key share.
     frame: [u8; 32],
     stamps: HashMap<String, Stamp>,
+    /// What it costs its tenant.
+    _memory: Meter,
 }
 
 /// Changes whenever an environment must be fetched again: its time of change, which
@@ -59,6 +62,8 @@ pub(super) struct Rows {
     pub(super) agreed: Arc<Agreed>,
     table: tokio::sync::Mutex<Weak<Table>>,
     fetched: Mutex<Fetched>,
+    /// What they cost their tenant.
+    memory: Meter,
 }
 
 /// When Phase sent something last.
@@ -137,16 +142,22 @@ impl View {
 }
 
 impl Listing {
-    pub(super) fn new(answer: TokensAnswer, body: Bytes) -> Self {
+    /// A tokens answer, for whose body `memory` has paid.
+    ///
+    /// # Errors
+    /// There is no room for what it says beside its body.
+    pub(super) fn new(answer: TokensAnswer, body: Bytes, memory: Meter) -> Result<Self, Exceeded> {
+        memory.take(LISTED * amount(&body))?;
         let keys = || answer.apps.iter().flat_map(|app| &app.environment_keys);
         let stamp = |key: &EnvironmentKey| (key.environment.id.clone(), stamp(key));
         let stamps = keys().filter(|key| key.is_usable()).map(stamp).collect();
-        Self {
+        Ok(Self {
             frame: frame(&answer),
             stamps,
             answer,
             body,
-        }
+            _memory: memory,
+        })
     }
 
     /// The stamp of an environment that the account may read.
@@ -168,6 +179,15 @@ impl Listing {
     pub(super) const fn frame(&self) -> &[u8; 32] {
         &self.frame
     }
+}
+
+/// What a tokens answer takes once it is read, for each byte of its body: its texts, and
+/// the stamps of its environments.
+const LISTED: u64 = 2;
+
+/// The length of a body, as budgets count.
+pub(super) fn amount(body: &[u8]) -> u64 {
+    body.len() as u64
 }
 
 /// Every text with its length before it, so that two lists cannot read alike.
@@ -220,7 +240,8 @@ fn frame(answer: &TokensAnswer) -> [u8; 32] {
 }
 
 impl Rows {
-    pub(super) fn new(stamp: Stamp, body: Bytes, from_disk: bool) -> Self {
+    /// Rows as Phase sent them, for whose body `memory` has paid.
+    pub(super) fn new(stamp: Stamp, body: Bytes, from_disk: bool, memory: Meter) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         Self {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
@@ -230,6 +251,7 @@ impl Rows {
             agreed: Arc::default(),
             table: tokio::sync::Mutex::default(),
             fetched: Mutex::new(Fetched::now()),
+            memory,
         }
     }
 
@@ -254,6 +276,19 @@ impl Rows {
         let table: Arc<Table> = Arc::new(parsed(self.body.clone(), target).await?);
         *known = Arc::downgrade(&table);
         Ok(table)
+    }
+
+    /// Whether the keys that were agreed on for its fields are paid for; they take a
+    /// fifth of what the fields do.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub(super) fn charge_agreed(&self) -> Result<(), Exceeded> {
+        let wanted = amount(&self.body) + self.agreed.bytes() as u64;
+        match wanted.saturating_sub(self.memory.used()) {
+            0 => Ok(()),
+            more => self.memory.take(more),
+        }
     }
 
     /// How long ago Phase last sent them.

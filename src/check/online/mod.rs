@@ -21,6 +21,7 @@ use crate::manifest::ProviderClass;
 use crate::phase::selection::SelectionError;
 use crate::phase::token::{Kind, Token};
 use crate::phase::{self, Answer, OnReferenceError, Phase, Query};
+use crate::quota::Allowance;
 use crate::render::{self, File, Layout, RenderError};
 
 /// Environments that are asked for one by one.
@@ -220,7 +221,7 @@ impl One<'_> {
         let is_refused = self.read.query.on_reference_error == OnReferenceError::Fail
             && !answer.warnings.is_empty();
         let layout = self.read.layout.clone();
-        let files = match render::files_apart(answer, layout).await {
+        let files = match render::files_apart(answer, layout, Allowance::alone()).await {
             Ok(files) => files,
             Err(error) => {
                 self.unrendered(&error, findings);

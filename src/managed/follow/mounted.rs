@@ -16,6 +16,7 @@ use crate::digest;
 use crate::managed::contents::refused;
 use crate::managed::redeploy::{Workload, wishes};
 use crate::phase::Answer;
+use crate::quota::Allowance;
 use crate::render::{self, Layout};
 use crate::snapshot::{About, Made, Recipe, Refusal, VolumeId};
 
@@ -61,17 +62,19 @@ pub(super) fn recipe(class: Class, interval: Duration) -> Recipe {
         query,
         max_stale: None,
         poll_interval: Some(interval),
-        make: Box::new(move |answer| make(answer, layout.clone()).boxed()),
+        bytes: 0,
+        make: Box::new(move |answer, allowance| make(answer, layout.clone(), allowance).boxed()),
     }
 }
 
-async fn make(answer: Answer, layout: Layout) -> Result<Made, Refusal> {
+async fn make(answer: Answer, layout: Layout, allowance: Allowance) -> Result<Made, Refusal> {
     let about = About {
         app: answer.app.clone(),
         environments: answer.environments(),
         ..About::default()
     };
-    let files = render::files_apart(answer, layout).await.map_err(refused)?;
+    let files = render::files_apart(answer, layout, allowance);
+    let files = files.await.map_err(refused)?;
     let version = render::version(&files);
     Ok(Made {
         bytes: version.clone().into_bytes().into(),

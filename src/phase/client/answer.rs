@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::error::{ClientError, Endpoint, JsonFault, Target};
+use crate::quota::Meter;
 
 /// Enough for any error text of Phase.
 const MAX_ERROR_BODY: usize = 4 << 10;
@@ -43,11 +44,13 @@ struct ErrorBody {
     error: String,
 }
 
-/// The bytes of the body of a successful answer, at most `limit`.
+/// The bytes of the body of a successful answer, at most `limit`, each paid for by
+/// `memory` before it is there.
 pub(super) async fn body(
     mut response: Response,
     target: &Target,
     limit: usize,
+    memory: Option<&Meter>,
 ) -> Result<Vec<u8>, ClientError> {
     if response.status() != StatusCode::OK {
         return Err(refused(response, target).await);
@@ -55,22 +58,70 @@ pub(super) async fn body(
     if !is_json(response.headers()) {
         return Err(ClientError::AnswerNotJson(target.clone()));
     }
-    let announced = response.content_length().unwrap_or(0);
     let too_large = || ClientError::AnswerTooLarge {
         target: target.clone(),
         limit,
     };
-    if announced > limit as u64 {
+    let announced = response.content_length().unwrap_or(0);
+    let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+    if announced > limit {
         return Err(too_large());
     }
-    let mut body = Vec::new();
+    let mut body = Body {
+        bytes: Vec::new(),
+        target,
+        memory,
+    };
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(too_large()),
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body),
+            Ok(Some(chunk)) if body.bytes.len() + chunk.len() > limit => return Err(too_large()),
+            Ok(Some(chunk)) => body.extend(&chunk, announced, limit)?,
+            Ok(None) => return Ok(body.finish()),
             Err(_) => return Err(ClientError::AnswerCut(target.clone())),
         }
+    }
+}
+
+/// A body on its way.
+struct Body<'a> {
+    bytes: Vec<u8>,
+    target: &'a Target,
+    memory: Option<&'a Meter>,
+}
+
+impl Body<'_> {
+    /// One chunk more. What is announced is taken once it begins to come, and else twice
+    /// of what was there: who announces and sends nothing costs nothing.
+    fn extend(&mut self, chunk: &[u8], announced: usize, limit: usize) -> Result<(), ClientError> {
+        let needed = self.bytes.len() + chunk.len();
+        let capacity = self.bytes.capacity();
+        if needed > capacity {
+            let grown = announced.max(capacity * 2).min(limit).max(needed);
+            self.pay(grown - capacity)?;
+            self.bytes.reserve_exact(grown - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn pay(&self, bytes: usize) -> Result<(), ClientError> {
+        let Some(memory) = self.memory else {
+            return Ok(());
+        };
+        let paid = memory.take(bytes as u64);
+        paid.map_err(|exceeded| ClientError::Exceeded {
+            target: self.target.clone(),
+            exceeded: Box::new(exceeded),
+        })
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        let spare = self.bytes.capacity() - self.bytes.len();
+        self.bytes.shrink_to_fit();
+        if let Some(memory) = self.memory {
+            memory.give_back(spare as u64);
+        }
+        self.bytes
     }
 }
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::cause::Cause;
 use crate::phase::host::Host;
 use crate::phase::retry::Advice;
+use crate::quota::Exceeded;
 
 /// An endpoint of a console: what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +113,14 @@ pub enum ClientError {
         "environment is unknown to {0}: check that it was not deleted meanwhile; the mount is retried automatically"
     )]
     EnvironmentUnknown(Target),
+    /// There is no room for the answer.
+    #[error("answer of {target} has no room: {exceeded}")]
+    Exceeded {
+        /// What was asked.
+        target: Target,
+        /// Which bound was met.
+        exceeded: Box<Exceeded>,
+    },
     /// A host that only `*` allows leads to the node or its cloud.
     #[error(
         "name of {0} leads to an address of the node or of its cloud: ask the cluster admin to add the host with --allowed-host"
@@ -280,6 +289,7 @@ impl ClientError {
         match self {
             Self::Deadline(_) => Cause::Deadline,
             Self::EnvironmentUnknown(_) => Cause::NotFound,
+            Self::Exceeded { exceeded, .. } => exceeded.cause(),
             Self::RefusedRepeatedly {
                 target:
                     Target {

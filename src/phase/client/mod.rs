@@ -33,6 +33,7 @@ use super::host::Host;
 use super::retry::Retry;
 use super::wire::{SecretRow, TokensAnswer};
 use crate::deadline::Deadline;
+use crate::quota::Meter;
 use crate::telemetry::logs;
 use crate::telemetry::metrics::{BackendFigures, Outcome};
 use crate::telemetry::request_id::RequestId;
@@ -88,6 +89,8 @@ pub struct Asked<'a> {
     pub authorization: &'a Authorization,
     /// Which environment's rows, by id; nothing for the tokens answer.
     pub environment: Option<&'a str>,
+    /// What pays for the answer's body while it comes, if it is to be counted.
+    pub memory: Option<&'a Meter>,
 }
 
 /// One question: everything but who asks and until when.
@@ -103,8 +106,8 @@ impl Default for ClientConfig {
             connect_timeout: Duration::from_secs(10),
             insecure_skip_tls_verify: false,
             // A row is about 700 bytes and its values 4/3 of their plaintext:
-            // 45,000 short secrets, or six times the 4 MiB that a mount can hold.
-            max_body: 32 << 20,
+            // 17,000 short secrets, or twice the 4 MiB that a mount can hold.
+            max_body: 12 << 20,
             proxies: Proxies::Environment,
             request_timeout: Duration::from_secs(30),
             requests_per_host: 8,
@@ -159,6 +162,7 @@ impl Client {
             host,
             authorization: auth,
             environment: Some(environment_id),
+            memory: None,
         })?;
         self.ask(question, deadline).await
     }
@@ -174,8 +178,8 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Bytes, ClientError> {
         let question = Question::of(asked)?;
-        let body = self.attempt(&question, attempt, deadline).await?;
-        Ok(Bytes::from(body))
+        let body = self.attempt(&question, asked.memory, attempt, deadline);
+        Ok(Bytes::from(body.await?))
     }
 
     async fn ask<T>(&self, question: Question, deadline: Deadline) -> Result<T, ClientError>
@@ -183,7 +187,7 @@ impl Client {
         T: DeserializeOwned + Send + 'static,
     {
         let retry = self.config.retry;
-        let attempt = |attempt| self.attempt(&question, attempt, deadline);
+        let attempt = |attempt| self.attempt(&question, None, attempt, deadline);
         let body = retry.run(deadline, ClientError::advice, attempt).await?;
         parsed(body.into(), question.target).await
     }
@@ -191,11 +195,12 @@ impl Client {
     async fn attempt(
         &self,
         question: &Question,
+        memory: Option<&Meter>,
         attempt: u32,
         deadline: Deadline,
     ) -> Result<Vec<u8>, ClientError> {
         let begun = Instant::now();
-        let outcome = self.send(question, deadline).await;
+        let outcome = self.send(question, memory, deadline).await;
         let took = begun.elapsed();
         let counted = outcome
             .as_ref()
@@ -215,7 +220,12 @@ impl Client {
         outcome
     }
 
-    async fn send(&self, question: &Question, deadline: Deadline) -> Result<Vec<u8>, ClientError> {
+    async fn send(
+        &self,
+        question: &Question,
+        memory: Option<&Meter>,
+        deadline: Deadline,
+    ) -> Result<Vec<u8>, ClientError> {
         let target = &question.target;
         let ready = timeout_at(deadline.instant(), self.ready(target)).await;
         let (_permit, pool) = ready.map_err(|_| ClientError::Deadline(target.clone()))??;
@@ -240,8 +250,8 @@ impl Client {
             })?
             .map_err(|error| failure::of_request(&error, target, self.pools.is_proxied(&url)))?;
 
-        let body = timeout_at(until, answer::body(response, target, self.config.max_body)).await;
-        body.map_err(|_| {
+        let body = answer::body(response, target, self.config.max_body, memory);
+        timeout_at(until, body).await.map_err(|_| {
             late(ClientError::AnswerSlow {
                 target: target.clone(),
                 limit,
