@@ -411,8 +411,7 @@ mod tests {
         }
         let newcomer = budget.meter(&tenant("new"));
         newcomer.take(45).unwrap();
-        let alone = super::tests::budget(1_000, 1_000, 1_000);
-        let meter = alone.meter(&tenant("a"));
+        let meter = Budget::new(*budget.limits()).meter(&tenant("a"));
         meter.take(500).unwrap();
         let error = meter.take(1).unwrap_err();
         assert_eq!(error.scope, Scope::Tenant(tenant("a")));

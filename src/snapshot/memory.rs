@@ -234,7 +234,6 @@ impl Memory {
             state.used.elapsed() <= kept.credential.max(longest)
         });
         maps.drop_orphans();
-        while maps.bytes() > self.limits.bytes && maps.drop_oldest() {}
         maps.entries.shrink_to_fit();
         maps.credentials.shrink_to_fit();
         maps.volumes.shrink_to_fit();
@@ -255,10 +254,10 @@ impl Memory {
         dropped.is_some()
     }
 
-    /// Entries, volumes, and bytes.
-    pub(super) fn figures(&self) -> (usize, usize, usize) {
+    /// Entries and volumes.
+    pub(super) fn figures(&self) -> (usize, usize) {
         let maps = lock(&self.maps);
-        (maps.entries.len(), maps.volumes.len(), maps.bytes())
+        (maps.entries.len(), maps.volumes.len())
     }
 
     /// How long ago the view was confirmed that waits longest for it, of credentials
@@ -289,22 +288,6 @@ impl Maps {
         let credentials = &self.credentials;
         self.entries
             .retain(|_, entry| credentials.contains_key(&entry.credential.id));
-    }
-
-    fn bytes(&self) -> usize {
-        let answers = self.entries.values().map(|entry| {
-            let state = entry.state();
-            state.good.as_ref().map_or(0, |good| good.sealed.len())
-        });
-        let views = self.credentials.values().map(|credential| {
-            let state = credential.state();
-            [&state.view, &state.fallback]
-                .into_iter()
-                .flatten()
-                .map(|view| view.len())
-                .sum::<usize>()
-        });
-        answers.sum::<usize>() + views.sum::<usize>()
     }
 
     /// Whoever uses most of a budget, of those who can give up anything.
@@ -339,20 +322,6 @@ impl Maps {
         let lonely = lonely.min_by_key(|one| one.state().used).map(|one| one.id);
         let credential = lonely.and_then(|id| self.credentials.remove(&id));
         (entry.is_some() || credential.is_some()).then_some((entry, credential))
-    }
-
-    /// Drops the credential that waits longest for its next mount; whether there was one.
-    fn drop_oldest(&mut self) -> bool {
-        let oldest = self
-            .credentials
-            .iter()
-            .min_by_key(|(_, one)| one.state().used);
-        let Some(id) = oldest.map(|(id, _)| *id) else {
-            return false;
-        };
-        self.credentials.remove(&id);
-        self.drop_orphans();
-        true
     }
 }
 

@@ -208,7 +208,7 @@ pub struct Figures {
     pub entries: usize,
     /// Volumes.
     pub volumes: usize,
-    /// Bytes of answers and of what Phase sent.
+    /// Bytes of answers and of what Phase sent, remembered or on their way.
     pub bytes: usize,
     /// Questions to Phase and answers in the making, whoever still waits for them.
     pub flights: usize,

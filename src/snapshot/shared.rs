@@ -315,7 +315,7 @@ impl<U> Shared<U> {
     }
 
     pub(super) fn figures(&self) -> Figures {
-        let (entries, volumes, bytes) = self.memory.figures();
+        let (entries, volumes) = self.memory.figures();
         Figures {
             from_backend: self.tally.of(Source::Backend),
             from_disk: self.tally.of(Source::Disk),
@@ -323,7 +323,7 @@ impl<U> Shared<U> {
             stale: self.tally.of(Source::Stale),
             entries,
             volumes,
-            bytes,
+            bytes: usize::try_from(self.budget.used()).unwrap_or(usize::MAX),
             flights: self.flights.count(),
             oldest: self
                 .memory

@@ -131,14 +131,6 @@ impl View {
             confirmed: Arc::new(confirmed),
         }
     }
-
-    /// How many bytes it keeps.
-    pub(super) fn len(&self) -> usize {
-        let len = |rows: &Arc<Rows>| rows.body.len() + rows.agreed.bytes();
-        let rows = self.rows.values().map(len);
-        // The answer is kept as it came and as what it says.
-        rows.sum::<usize>() + 2 * self.listing.body.len()
-    }
 }
 
 impl Listing {

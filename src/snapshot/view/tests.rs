@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::quota::Allowance;
 
 fn key(id: &str, name: &str, updated_at: &str) -> Value {
     json!({
@@ -13,9 +14,18 @@ fn key(id: &str, name: &str, updated_at: &str) -> Value {
     })
 }
 
+fn memory() -> Meter {
+    Allowance::alone().memory
+}
+
 fn listing(apps: &Value) -> Listing {
     let body = json!({"wrapped_key_share": "share", "apps": apps}).to_string();
-    Listing::new(serde_json::from_str(&body).unwrap(), Bytes::from(body))
+    Listing::new(
+        serde_json::from_str(&body).unwrap(),
+        Bytes::from(body),
+        memory(),
+    )
+    .unwrap()
 }
 
 fn two(a: &Value, b: &Value) -> Listing {
@@ -62,7 +72,12 @@ fn names_keys_and_the_list_itself_are_changes() {
 async fn a_newer_moment_keeps_only_what_has_not_changed() {
     let first = Arc::new(two(&key("a", "A", "1"), &key("b", "B", "1")));
     let rows = |id: &str| {
-        let rows = Rows::new(*first.stamp(id).unwrap(), Bytes::from_static(b"[]"), false);
+        let rows = Rows::new(
+            *first.stamp(id).unwrap(),
+            Bytes::from_static(b"[]"),
+            false,
+            memory(),
+        );
         (id.to_owned(), Arc::new(rows))
     };
     let view = View {

@@ -76,16 +76,20 @@ async fn a_selection_without_secrets_is_an_error_unless_it_is_optional_or_allowe
 #[tokio::test]
 async fn optional_hides_nothing_but_a_missing_key() {
     let objects = "- {secretKey: API_KEY, env: staging, optional: true}\n- secretKey: MODE\n";
-    for (status, code) in [
-        (403, Code::PermissionDenied),
-        (404, Code::Internal),
-        (500, Code::Internal),
+    let no_access = FaultKind::Refusal {
+        code: 401,
+        error: "Service account cannot access this environment".to_owned(),
+    };
+    let status = |code| FaultKind::Status {
+        code,
+        retry_after: None,
+    };
+    for (kind, code) in [
+        (no_access, Code::PermissionDenied),
+        (status(404), Code::Internal),
+        (status(500), Code::Internal),
     ] {
         let shop = Shop::open().await;
-        let kind = FaultKind::Status {
-            code: status,
-            retry_after: None,
-        };
         let fault = Fault::always(kind).on(Endpoint::Secrets);
         shop.emulator.control().set_fault(fault);
         let error = shop.refusal(json!({ "objects": objects })).await;

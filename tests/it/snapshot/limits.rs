@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use phase_csi_provider::cause::Cause;
 use phase_csi_provider::snapshot::{Limits, Settings};
 use serde_json::json;
 use tokio::time::sleep;
@@ -69,20 +70,39 @@ async fn volumes_are_bounded_and_a_forgotten_one_counts_as_new() {
     assert!(world.mount("all", &class, "pod-0").await.is_err());
 }
 
+/// What is remembered of one namespace gives way to what it needs now.
 #[tokio::test(start_paused = true)]
 async fn bytes_are_bounded() {
+    let world = limited(Limits {
+        bytes: 60_000,
+        ..Limits::default()
+    });
+    for token in ["all", "second", "same", "all"] {
+        world.mount(token, &json!({}), "a").await.unwrap();
+        let bytes = world.mounter.figures().bytes;
+        assert!((1..=30_000).contains(&bytes), "half of all: {bytes}");
+    }
+    assert_eq!(world.mounter.figures().entries, 1, "the others gave way");
+}
+
+/// A class that needs more than its namespace may have says so, and keeps nothing.
+#[tokio::test(start_paused = true)]
+async fn what_has_no_room_is_refused_with_limit_and_use() {
     let world = limited(Limits {
         bytes: 12_000,
         ..Limits::default()
     });
-    for token in ["all", "second", "same"] {
-        world.mount(token, &json!({}), "a").await.unwrap();
-    }
-    let before = world.mounter.figures().bytes;
-    assert!(before > 12_000, "{before}");
-    sleep(Duration::from_secs(31)).await;
-    let after = world.mounter.figures().bytes;
-    assert!(after <= 12_000, "{after}");
+    let error = world.mount("all", &json!({}), "a").await.unwrap_err();
+    assert_eq!(error.cause, Cause::Busy);
+    assert!(
+        error
+            .message
+            .starts_with("memory for secrets: at most 6000 bytes for namespace \"shop\" now, "),
+        "{}",
+        error.message
+    );
+    let kept = world.mounter.figures().bytes;
+    assert!(kept <= 6_000, "{kept}");
 }
 
 #[tokio::test(start_paused = true)]

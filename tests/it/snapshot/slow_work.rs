@@ -13,7 +13,7 @@ use phase_csi_provider::phase::keys::Keys;
 use phase_csi_provider::phase::selection::AppSelector;
 use phase_csi_provider::phase::token::Token;
 use phase_csi_provider::phase::{Answer, OnReferenceError, Query, Selection};
-use phase_csi_provider::quota::Tenant;
+use phase_csi_provider::quota::{Allowance, Tenant};
 use phase_csi_provider::snapshot::{
     About, Ask, Made, Recipe, Refusal, Reply, Settings, Snapshot, Source,
 };
@@ -65,7 +65,7 @@ impl Node {
 
     fn recipe(&self) -> Recipe {
         let (work, made) = (self.work, Arc::clone(&self.made));
-        let make = move |answer: Answer| {
+        let make = move |answer: Answer, _: Allowance| {
             let made = Arc::clone(&made);
             async move {
                 made.fetch_add(1, Ordering::Relaxed);
@@ -99,6 +99,7 @@ impl Node {
             },
             max_stale: None,
             poll_interval: None,
+            bytes: 0,
             make: Box::new(make),
         }
     }
