@@ -35,7 +35,6 @@ mod random;
 pub mod render;
 mod secret_types;
 pub mod serve;
-mod shown;
 pub mod snapshot;
 mod spelling;
 pub mod telemetry;

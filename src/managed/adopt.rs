@@ -210,6 +210,18 @@ pub(super) async fn adopt<U>(
         .await;
 }
 
+/// The change of an object that takes the operator's finalizer off this version of it;
+/// none if it has none.
+pub(super) fn without_finalizer(metadata: &ObjectMeta) -> Option<Value> {
+    let finalizers = metadata.finalizers.as_ref()?;
+    let others: Vec<_> = finalizers.iter().filter(|one| *one != FINALIZER).collect();
+    (others.len() < finalizers.len()).then(|| {
+        json!({"metadata": {
+            "resourceVersion": metadata.resource_version, "finalizers": others,
+        }})
+    })
+}
+
 /// Whether it was taken off now. As long as anything is wrong it stays, so that it is
 /// seen whose the Secrets are; but nothing that is deleted waits for that. Once only,
 /// if not: an operator that still runs puts it there again.
@@ -218,9 +230,9 @@ async fn release<U>(
     context: &Context<U, PhaseSecret>,
     outcome: &Outcome,
 ) -> bool {
-    if !object.finalizers().iter().any(|one| one == FINALIZER) {
+    let Some(patch) = without_finalizer(&object.metadata) else {
         return false;
-    }
+    };
     let key = ObjectRef::from_obj(object);
     if object.metadata.deletion_timestamp.is_none() {
         let is_known = lock(&context.released.0).contains(&key);
@@ -228,11 +240,6 @@ async fn release<U>(
             return false;
         }
     }
-    let others = object.finalizers().iter().filter(|one| *one != FINALIZER);
-    let patch = json!({"metadata": {
-        "resourceVersion": object.resource_version(),
-        "finalizers": others.collect::<Vec<_>>(),
-    }});
     let namespace = object.namespace().unwrap_or_default();
     let resources = Api::<PhaseSecret>::namespaced(context.client.clone(), &namespace);
     let parameters = as_ours();

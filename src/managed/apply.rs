@@ -74,6 +74,7 @@ struct Metadata<'a> {
 }
 
 /// One Secret to write.
+#[derive(Clone)]
 pub struct Write<'a> {
     /// Which, and how.
     pub output: &'a Output,

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 
+use super::followed::Followed;
 use super::plan::SecretName;
 use crate::snapshot::lock;
 
@@ -19,7 +20,7 @@ pub(super) struct Written {
     /// What the API server made of it.
     pub(super) resource_version: Option<String>,
     /// For which content its users have been restarted.
-    pub(super) followed: String,
+    pub(super) followed: Followed,
 }
 
 /// All Secrets that were written, whomever they belong to, since this replica leads.
@@ -108,7 +109,7 @@ mod tests {
         let written = |version: &str| Written {
             wish: [0; 32],
             resource_version: Some(version.to_owned()),
-            followed: String::new(),
+            followed: Followed::read(""),
         };
         let first = metadata("1");
         writer.apply_watcher_event(&Event::Apply(first.clone()));

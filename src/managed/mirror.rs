@@ -8,6 +8,7 @@ use kube::{CustomResource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use super::followed::Followed;
 use super::owner::Owner;
 use super::plan::{Form, Output, Plan, SecretName};
 use super::reconcile::{Context, Outcome, name};
@@ -127,7 +128,7 @@ impl Owner for SecretProviderClass {
             && mirrors.any(|mirror| mirror.secret_name == secret.name)
     }
 
-    fn followed(&self, _: &SecretName) -> Option<&str> {
+    fn followed(&self, _: &SecretName) -> Option<Followed> {
         None
     }
 

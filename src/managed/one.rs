@@ -1,14 +1,14 @@
-//! One Secret: written if it is not as it should be, and who uses it restarted.
+//! One Secret: written if it is not as it should be.
 
 use kube::ResourceExt;
 use tracing::info;
 
 use super::apply::{Applier, ApplyError, Write};
+use super::followed::Followed;
 use super::ledger::Written;
 use super::owner::Owner;
-use super::plan::{Output, Plan, SecretName};
+use super::plan::{Output, SecretName};
 use super::reconcile::Context;
-use super::redeploy::{Restarts, redeploy};
 use super::status::Trouble;
 use crate::digest;
 use crate::telemetry::metrics;
@@ -19,15 +19,13 @@ pub(super) struct Done {
     pub(super) has_written: bool,
     /// Whether it was Phase's own operator's until now.
     pub(super) is_adopted: bool,
-    pub(super) restarts: Restarts,
 }
 
-/// Writes one Secret if it is not as it should be, and restarts who uses it.
+/// Writes one Secret if it is not as it should be.
 pub(super) async fn one<U, K: Owner>(
     context: &Context<U, K>,
-    plan: &Plan,
-    mut write: Write<'_>,
-    followed: Option<&str>,
+    write: &Write<'_>,
+    followed: &Followed,
 ) -> Result<Done, Trouble> {
     let output = write.output;
     let own = (
@@ -40,28 +38,17 @@ pub(super) async fn one<U, K: Owner>(
         let error = ApplyError::Rival { secret, rival };
         return Err(Trouble::new((&error).into(), error));
     }
-    // Without anything before, nobody has started with anything else.
-    let before = followed.unwrap_or(write.hash);
+    let text = followed.to_string();
+    let mut write = write.clone();
     if let Some(annotation) = K::FOLLOWED {
-        write.annotations.insert(annotation, before);
+        write.annotations.insert(annotation, &text);
     }
-    let mut done = context.write(&write, before).await?;
-    if before == write.hash {
-        return Ok(done);
-    }
-    let selector = plan.redeploy.as_deref();
-    let restarts = redeploy(&context.client, &output.secret, write.hash, selector).await;
-    done.restarts = restarts.map_err(|error| Trouble::new((&error).into(), error))?;
-    if let Some(annotation) = K::FOLLOWED {
-        write.annotations.insert(annotation, write.hash);
-        context.write(&write, write.hash).await?;
-    }
-    Ok(done)
+    context.write(&write, followed).await
 }
 
 impl<U, K: Owner> Context<U, K> {
     /// Writes a Secret if it is not there as it should be.
-    async fn write(&self, write: &Write<'_>, followed: &str) -> Result<Done, Trouble> {
+    async fn write(&self, write: &Write<'_>, followed: &Followed) -> Result<Done, Trouble> {
         let secret = &write.output.secret;
         let live = self.ledger.live(secret);
         let live = live.and_then(|live| live.resource_version());
@@ -97,28 +84,29 @@ impl<U, K: Owner> Context<U, K> {
         let written = Written {
             wish,
             resource_version: metadata.resource_version,
-            followed: followed.to_owned(),
+            followed: followed.clone(),
         };
         self.ledger.write(secret.clone(), written);
         Ok(Done {
             has_written,
             is_adopted: applied.is_adopted,
-            ..Done::default()
         })
     }
 
     /// For which content the users of a Secret have been restarted; nothing where it was
     /// never written.
-    pub(super) fn followed(&self, object: &K, secret: &SecretName) -> Option<String> {
+    pub(super) fn followed(&self, object: &K, secret: &SecretName) -> Option<Followed> {
         let Some(annotation) = K::FOLLOWED else {
-            return object.followed(secret).map(str::to_owned);
+            return object.followed(secret);
         };
         let live = self.ledger.live(secret)?;
         // What was written is known at once, and watched a moment later.
         let known = self.ledger.written(secret);
-        known
-            .map(|known| known.followed)
-            .or_else(|| live.annotations().get(annotation).cloned())
+        known.map(|known| known.followed).or_else(|| {
+            live.annotations()
+                .get(annotation)
+                .map(|it| Followed::read(it))
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::adopt;
+use super::followed::Followed;
 use super::mirror::SecretProviderClass;
 use super::plan::{Plan, SecretName};
 use super::reconcile::{Context, Outcome};
@@ -62,7 +63,7 @@ pub(super) trait Owner:
 
     /// The content for which the users of a Secret have been restarted, where the
     /// resource itself keeps that.
-    fn followed(&self, secret: &SecretName) -> Option<&str>;
+    fn followed(&self, secret: &SecretName) -> Option<Followed>;
 
     /// What there is to tell, if it is other than what was told.
     ///
@@ -124,9 +125,12 @@ impl Owner for PhaseSecret {
         })
     }
 
-    fn followed(&self, secret: &SecretName) -> Option<&str> {
+    fn followed(&self, secret: &SecretName) -> Option<Followed> {
         let entry = tell::entry(self.status.as_ref()?, secret)?;
-        Some(&entry.content_hash)
+        Some(Followed {
+            content: entry.content_hash.clone(),
+            is_complete: !entry.restarts_pending,
+        })
     }
 
     async fn tell<U: Upstream>(

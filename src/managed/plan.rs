@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::resource::{
-    LEAST_POLLING_INTERVAL, ManagedSecretReference, PhaseSecretSpec, ProcessorSpec,
+    LEAST_POLLING_INTERVAL, MOST_POLLING_INTERVAL, ManagedSecretReference, PhaseSecretSpec,
+    ProcessorSpec,
 };
+use super::selector::is_selector;
 pub use mistake::PlanMistake;
 
 use crate::class::{Class, shortened};
@@ -97,17 +99,18 @@ impl Plan {
             (token.secret_namespace.as_deref(), &token.secret_name),
             &mut mistakes,
         );
-        if spec.polling_interval < LEAST_POLLING_INTERVAL {
-            mistakes.push(PlanMistake::Interval(spec.polling_interval));
-        }
+        let interval = interval(spec.polling_interval, &mut mistakes);
         let redeploy = spec.redeploy_label_selector.as_deref().map(str::trim);
         let redeploy = redeploy.filter(|text| !text.is_empty());
+        if let Some(text) = redeploy.filter(|text| !is_selector(text)) {
+            mistakes.push(PlanMistake::Selector(shortened(text)));
+        }
         let outputs = outputs(namespace, &token, spec, &mut mistakes);
         Mistakes::none_or(mistakes)?;
         Ok(Self {
             query: query.unwrap_or_else(|| unreachable!("without a mistake there is a query")),
             token,
-            interval: Some(Duration::from_secs(spec.polling_interval.into())),
+            interval,
             redeploy: redeploy.map(str::to_owned),
             layout: None,
             outputs,
@@ -134,6 +137,16 @@ impl Plan {
 
 /// The field with the token's Secret.
 const TOKEN: &str = "authentication.serviceToken.serviceTokenSecretReference";
+
+/// Seconds between two questions for change.
+fn interval(seconds: i64, mistakes: &mut Vec<PlanMistake>) -> Option<Duration> {
+    if seconds < LEAST_POLLING_INTERVAL {
+        mistakes.push(PlanMistake::Interval(seconds));
+    } else if seconds > MOST_POLLING_INTERVAL {
+        mistakes.push(PlanMistake::SeldomInterval(seconds));
+    }
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
 
 /// The selection by the rules of a class, whose parameters have the same names.
 fn query(

@@ -10,14 +10,13 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tracing::warn;
 
-use super::adopt::{self, Predecessors};
-use super::apply::Write;
+use super::adopt;
 use super::backoff::{self, Backoff};
-use super::contents::{self, Part};
+use super::contents;
 use super::health::States;
 use super::ledger::Ledger;
 use super::news::Readers;
-use super::one::one;
+use super::outputs::outputs;
 use super::owner::{Owner, Owners};
 use super::plan::{Plan, SecretName};
 use super::resource::SecretStatus;
@@ -241,89 +240,8 @@ async fn attempt<U: Upstream, K: Owner>(
             "what is remembered cannot be read: this is a defect, please report it",
         )
     })?;
-    let resource = name(object);
-    let owner = object.controller_owner_ref(&());
-    let (mut restarted, mut left_alone, mut has_changed) = (0, Vec::new(), false);
-    for (output, part) in plan.outputs.iter().zip(contents.parts) {
-        let followed = context.followed(object, &output.secret);
-        let (hash, data) = match part {
-            Part::Data { hash, json } => (hash, json),
-            Part::Wrong(text) => {
-                let message = format!("Secret {}: {text}", output.secret);
-                outcome
-                    .troubles
-                    .push(Trouble::new(Reason::InvalidData, message));
-                outcome
-                    .secrets
-                    .extend(followed.map(|hash| entry(&output.secret, hash)));
-                continue;
-            }
-        };
-        let write = Write {
-            output,
-            data,
-            hash: &hash,
-            annotations: [(K::ANNOTATION, resource.as_str())].into(),
-            owner: owner.as_ref().filter(|_| output.is_owned),
-            predecessors: Predecessors::of(object.finalizers()),
-        };
-        match one(context, &plan, write, followed.as_deref()).await {
-            Ok(done) => {
-                outcome.has_written |= done.has_written;
-                let secret = done.is_adopted.then(|| output.secret.to_string());
-                outcome.adopted.extend(secret);
-                restarted += done.restarts.restarted;
-                left_alone.extend(done.restarts.left_alone);
-                has_changed |= followed.as_ref() != Some(&hash);
-                outcome.secrets.push(entry(&output.secret, hash));
-            }
-            Err(trouble) => {
-                outcome.troubles.push(trouble);
-                outcome
-                    .secrets
-                    .extend(followed.map(|hash| entry(&output.secret, hash)));
-            }
-        }
-    }
-    context.states.figures.restarted(restarted);
-    if restarted > 0 {
-        let text = format!("{restarted} workloads that use a changed Secret are restarted");
-        outcome.note("Redeployed", text);
-    }
-    if !left_alone.is_empty() {
-        outcome.note("NotRestarted", not_restarted(&left_alone));
-    }
-    if has_changed && !contents.unresolved.is_empty() {
-        let text = contents.unresolved.join("; ");
-        warn!(object = resource, "{text}");
-        outcome.notes.push(Note {
-            is_warning: true,
-            reason: "ReferenceUnresolved",
-            text,
-        });
-    }
+    outputs(object, context, &plan, contents, outcome).await;
     Ok(())
-}
-
-fn not_restarted(left_alone: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let shown: Vec<_> = left_alone.iter().take(SHOWN).map(String::as_str).collect();
-    let more = match left_alone.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!(
-        "left alone, though a Secret that they use has changed: {}{more}: a Job's pods cannot be changed, and a CronJob's next run reads the new Secret",
-        shown.join(", ")
-    )
-}
-
-fn entry(secret: &SecretName, content_hash: String) -> SecretStatus {
-    SecretStatus {
-        namespace: secret.namespace.clone(),
-        name: secret.name.clone(),
-        content_hash,
-    }
 }
 
 /// For people: `namespace/name`.

@@ -1,8 +1,10 @@
 //! Restarts the workloads that use a changed Secret: once for each content.
 //!
 //! A restart is an annotation of the pod template with the digest of the content, so
-//! that whoever tries again, or another replica, changes nothing.
+//! that whoever tries again, or another replica, changes nothing. Each workload is for
+//! itself: what hinders one holds up no other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch};
+use kube::core::Status;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -21,7 +24,6 @@ use tracing::{debug, info};
 
 use super::apply::{WITHIN, as_ours};
 use super::plan::SecretName;
-use crate::class::shortened;
 
 /// The annotation by which a workload wishes to be restarted; `"false"` takes it back.
 pub const WISH: &str = "secrets.phase.dev/redeploy";
@@ -30,47 +32,79 @@ pub const WISH: &str = "secrets.phase.dev/redeploy";
 const STARTED_WITH: &str = "content.secrets.phase.dev";
 /// So many workloads are restarted at once; each further one a moment later.
 const AT_ONCE: usize = 5;
+/// So many letters of what the API server says are told.
+const LONGEST: usize = 300;
 
-/// Why workloads were not restarted; those that were stay so.
-#[derive(Debug, thiserror::Error)]
+/// Why one or several workloads were not restarted; all others are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RedeployError {
+pub enum RestartError {
     /// No right.
     #[error(
-        "the controller may not restart {kind}s in namespace {namespace}: give its ServiceAccount a Role with list and patch on them"
+        "the controller may not {verb} {what}: give its ServiceAccount a Role with list and patch on {kind}s in that namespace"
     )]
     Forbidden {
-        /// What.
+        /// What it may not do.
+        verb: &'static str,
+        /// With what: one workload, or all of a kind.
+        what: String,
+        /// The kind.
         kind: &'static str,
-        /// Where.
-        namespace: String,
     },
-    /// The API server does not understand the selector.
+    /// The API server, or a policy of the cluster, refuses it.
     #[error(
-        "spec.redeployLabelSelector {0:?} is no label selector: write for example \"tier=web\""
+        "{what} uses a changed Secret and was not restarted: the API server refuses it (status {status}): {message}"
     )]
-    Selector(String),
-    /// No answer, or a refusal.
+    Refused {
+        /// One workload, or all of a kind.
+        what: String,
+        /// The status code.
+        status: u16,
+        /// In its words.
+        message: String,
+    },
+    /// No answer in time, or none at all.
     #[error(
-        "{kind}s in namespace {namespace} that use Secret {secret} could not all be restarted: it is tried again"
+        "{what} uses a changed Secret and was not restarted: the API server did not answer: it is tried again"
     )]
-    Failed {
-        /// What.
-        kind: &'static str,
-        /// Where.
-        namespace: String,
-        /// For which Secret.
-        secret: String,
+    Unanswered {
+        /// One workload, or all of a kind.
+        what: String,
     },
 }
 
-/// What was done for one change.
+impl RestartError {
+    /// Whether trying again may help without anything else changing.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Forbidden { .. } => false,
+            Self::Refused { status, .. } => matches!(status, 409 | 429 | 500..),
+            Self::Unanswered { .. } => true,
+        }
+    }
+}
+
+/// A Secret with another content than its users have started with.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// Which.
+    pub secret: &'a SecretName,
+    /// The digest of its content.
+    pub content: &'a str,
+}
+
+/// What was done for some changes.
 #[derive(Debug, Default)]
 pub struct Restarts {
     /// How many workloads were restarted.
     pub restarted: usize,
     /// Jobs and `CronJob`s that wish to be restarted, by kind and name.
     pub left_alone: Vec<String>,
+    /// What was not restarted, though it should have been.
+    pub failed: Vec<RestartError>,
+    /// The Secrets that these use.
+    pub behind: BTreeSet<SecretName>,
 }
 
 /// What has a pod template.
@@ -113,130 +147,170 @@ impl Workload for CronJob {
     }
 }
 
-/// Restarts the annotated workloads of a Secret's namespace that use it.
-///
-/// # Errors
-/// [`RedeployError`]; trying again restarts only those that were not.
+/// Restarts the annotated workloads that use Secrets which have changed, in the
+/// Secrets' namespaces: once each, however many of the Secrets it uses. Trying again
+/// restarts only those that were not.
 pub async fn redeploy(
     client: &kube::Client,
-    secret: &SecretName,
-    content: &str,
+    changes: &[Change<'_>],
     selector: Option<&str>,
-) -> Result<Restarts, RedeployError> {
-    let change = Change {
-        client,
-        secret,
-        content,
-        selector,
-    };
-    let restarted = change.of::<Deployment>().await?
-        + change.of::<StatefulSet>().await?
-        + change.of::<DaemonSet>().await?;
-    let mut left_alone = change.left_alone::<Job>().await;
-    left_alone.extend(change.left_alone::<CronJob>().await);
-    Ok(Restarts {
-        restarted,
-        left_alone,
-    })
+) -> Restarts {
+    let mut by_namespace = BTreeMap::<&str, Vec<Change<'_>>>::new();
+    for change in changes {
+        let namespace = change.secret.namespace.as_str();
+        by_namespace.entry(namespace).or_default().push(*change);
+    }
+    let mut done = Restarts::default();
+    for (namespace, changes) in by_namespace {
+        let mut round = Round {
+            client,
+            namespace,
+            changes,
+            selector,
+            done: &mut done,
+        };
+        round.of::<Deployment>().await;
+        round.of::<StatefulSet>().await;
+        round.of::<DaemonSet>().await;
+        round.leave_alone::<Job>().await;
+        round.leave_alone::<CronJob>().await;
+    }
+    done
 }
 
-struct Change<'a> {
+/// The workloads of one namespace.
+struct Round<'a, 'b> {
     client: &'a kube::Client,
-    secret: &'a SecretName,
-    content: &'a str,
+    namespace: &'a str,
+    changes: Vec<Change<'a>>,
     selector: Option<&'a str>,
+    done: &'b mut Restarts,
 }
 
-impl Change<'_> {
-    async fn of<W: Workload>(&self) -> Result<usize, RedeployError> {
-        let SecretName { namespace, name } = self.secret;
-        let workloads = Api::<W>::namespaced(self.client.clone(), namespace);
-        let started_with = annotation(STARTED_WITH, name);
-        let behind = self.wishing(&workloads).await?.filter(|workload| {
+impl<'a> Round<'a, '_> {
+    async fn of<W: Workload>(&mut self) {
+        let workloads = Api::<W>::namespaced(self.client.clone(), self.namespace);
+        let found = match self.wishing(&workloads).await {
+            Ok(found) => found,
+            Err(failed) => {
+                let what = format!("{}s in namespace {}", W::KIND, self.namespace);
+                let all = self.changes.clone();
+                return self.failed::<W>("list", what, failed, &all);
+            }
+        };
+        let mut restarted = 0;
+        for (workload, changes) in found {
             let template = workload.template().and_then(|of| of.metadata.as_ref());
             let annotations = template.and_then(|of| of.annotations.as_ref());
-            let known = annotations.and_then(|all| all.get(&started_with));
-            known.is_none_or(|known| known != self.content)
-        });
-        let mut restarted = 0;
-        for workload in behind {
+            let started = |key: &String| annotations.and_then(|all| all.get(key));
+            let due = changes.iter().map(|change| {
+                let key = annotation(STARTED_WITH, &change.secret.name);
+                (key, change.content)
+            });
+            let due = due.filter(|(key, content)| started(key).is_none_or(|old| old != content));
+            let due: BTreeMap<_, _> = due.collect();
+            if due.is_empty() {
+                continue;
+            }
             if restarted >= AT_ONCE {
                 sleep(Duration::from_millis(fastrand::u64(200..1_000))).await;
             }
             let name = workload.meta().name.clone().unwrap_or_default();
-            let patch = json!({"spec": {"template": {"metadata": {"annotations": {
-                (started_with.as_str()): self.content,
-            }}}}});
+            let patch = json!({"spec": {"template": {"metadata": {"annotations": due}}}});
             let parameters = as_ours();
             let patch = Patch::Merge(patch);
-            let patched = workloads.patch(&name, &parameters, &patch);
-            if self.asked::<W, _>(patched).await?.is_none() {
-                continue; // it has gone meanwhile
+            match asked(workloads.patch(&name, &parameters, &patch)).await {
+                Ok(None) => {} // it has gone meanwhile
+                Ok(Some(_)) => {
+                    let namespace = self.namespace;
+                    info!(kind = W::KIND, namespace, workload = name, "restarted");
+                    restarted += 1;
+                }
+                Err(failed) => {
+                    let what = format!("{} {}/{name}", W::KIND, self.namespace);
+                    let is_away = failed.is_none();
+                    self.failed::<W>("restart", what, failed, &changes);
+                    if is_away {
+                        // Nor will it answer for the next one.
+                        break;
+                    }
+                }
             }
-            info!(kind = W::KIND, namespace, workload = name, secret = %self.secret, "restarted");
-            restarted += 1;
         }
-        Ok(restarted)
+        self.done.restarted += restarted;
     }
 
-    /// Workloads of a kind that wish to be restarted and use the Secret.
+    /// Workloads of a kind that wish to be restarted, with the Secrets that they use.
     async fn wishing<W: Workload>(
         &self,
         workloads: &Api<W>,
-    ) -> Result<impl Iterator<Item = W>, RedeployError> {
+    ) -> Result<Vec<(W, Vec<Change<'a>>)>, Failure> {
         let wanted = ListParams {
             label_selector: self.selector.map(str::to_owned),
             ..ListParams::default()
         };
-        let listed = self.asked::<W, _>(workloads.list(&wanted)).await?;
+        let listed = asked(workloads.list(&wanted)).await?;
         let all = listed.map(|listed| listed.items).unwrap_or_default();
-        let name = self.secret.name.as_str();
-        let is_meant = move |workload: &W| {
-            let spec = workload.template().and_then(|of| of.spec.as_ref());
-            wishes(workload.meta()) && spec.is_some_and(|spec| uses(spec, name))
+        let used = |workload: W| {
+            let spec = workload.template()?.spec.as_ref()?;
+            let changes = self.changes.iter().copied();
+            let changes = changes.filter(|change| uses(spec, &change.secret.name));
+            let changes: Vec<_> = changes.collect();
+            (wishes(workload.meta()) && !changes.is_empty()).then_some((workload, changes))
         };
-        Ok(all.into_iter().filter(is_meant))
+        Ok(all.into_iter().filter_map(used).collect())
     }
 
     /// What cannot be restarted though it wishes to be. Saying so is all that is done
     /// with it, so nothing fails for it.
-    async fn left_alone<W: Workload>(&self) -> Vec<String> {
-        let workloads = Api::<W>::namespaced(self.client.clone(), &self.secret.namespace);
+    async fn leave_alone<W: Workload>(&mut self) {
+        let workloads = Api::<W>::namespaced(self.client.clone(), self.namespace);
         match self.wishing(&workloads).await {
-            Ok(found) => found
-                .map(|one| format!("{} {}", W::KIND, one.meta().name.as_deref().unwrap_or("?")))
-                .collect(),
-            Err(error) => {
-                debug!(kind = W::KIND, %error, "not looked for");
-                Vec::new()
+            Ok(found) => {
+                let names = found.iter().map(|(one, _)| one.meta().name.as_deref());
+                let names = names.map(|name| format!("{} {}", W::KIND, name.unwrap_or("?")));
+                self.done.left_alone.extend(names);
             }
+            Err(_) => debug!(kind = W::KIND, "not looked for"),
         }
     }
 
-    /// An answer of the API server; none where the object is not there.
-    async fn asked<W: Workload, T>(
-        &self,
-        asked: impl Future<Output = kube::Result<T>>,
-    ) -> Result<Option<T>, RedeployError> {
-        let namespace = self.secret.namespace.clone();
-        let failed = || RedeployError::Failed {
-            kind: W::KIND,
-            namespace: namespace.clone(),
-            secret: self.secret.to_string(),
-        };
-        match timeout(WITHIN, asked).await.map_err(|_| failed())? {
-            Ok(answer) => Ok(Some(answer)),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(kube::Error::Api(status)) if status.code == 400 && self.selector.is_some() => {
-                let selector = self.selector.unwrap_or_default();
-                Err(RedeployError::Selector(shortened(selector)))
+    fn failed<W: Workload>(
+        &mut self,
+        verb: &'static str,
+        what: String,
+        failed: Failure,
+        changes: &[Change<'a>],
+    ) {
+        let error = match failed {
+            // Quotas and webhooks say 403 in other words.
+            Some(status) if status.code == 403 && status.message.contains(" cannot ") => {
+                let kind = W::KIND;
+                RestartError::Forbidden { verb, what, kind }
             }
-            Err(kube::Error::Api(status)) if status.code == 403 => Err(RedeployError::Forbidden {
-                kind: W::KIND,
-                namespace,
-            }),
-            Err(_) => Err(failed()),
-        }
+            Some(status) => RestartError::Refused {
+                what,
+                status: status.code,
+                message: status.message.chars().take(LONGEST).collect(),
+            },
+            None => RestartError::Unanswered { what },
+        };
+        self.done.failed.push(error);
+        let secrets = changes.iter().map(|change| change.secret.clone());
+        self.done.behind.extend(secrets);
+    }
+}
+
+/// What the API server has said; nothing where it did not answer.
+type Failure = Option<Box<Status>>;
+
+/// An answer of the API server; none where the object is not there.
+async fn asked<T>(asked: impl Future<Output = kube::Result<T>>) -> Result<Option<T>, Failure> {
+    match timeout(WITHIN, asked).await {
+        Ok(Ok(answer)) => Ok(Some(answer)),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(None),
+        Ok(Err(kube::Error::Api(status))) => Err(Some(status)),
+        Ok(Err(_)) | Err(_) => Err(None),
     }
 }
 

@@ -23,7 +23,9 @@ use crate::render::transformer::Transformer;
 use crate::secret_types::TYPES;
 
 /// Fewer seconds between two questions for change are not meant by anyone.
-pub const LEAST_POLLING_INTERVAL: u32 = 5;
+pub const LEAST_POLLING_INTERVAL: i64 = 5;
+/// Who asks less often than once a day does not ask.
+pub const MOST_POLLING_INTERVAL: i64 = 86_400;
 
 /// Which secrets of Phase, and into which Kubernetes Secrets.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -87,9 +89,11 @@ pub struct PhaseSecretSpec {
     pub phase_host: Option<String>,
     /// Seconds between two questions for change.
     #[serde(default = "minute")]
-    #[schemars(range(min = LEAST_POLLING_INTERVAL))]
-    pub polling_interval: u32,
-    /// How the controller proves to Phase who asks.
+    #[schemars(range(min = LEAST_POLLING_INTERVAL, max = MOST_POLLING_INTERVAL))]
+    pub polling_interval: i64,
+    /// How the controller proves to Phase who asks; by the Secret `phase-service-token`
+    /// where nothing is given.
+    #[serde(default)]
     pub authentication: Authentication,
     /// Narrows which workloads are restarted when a Secret changes: a label selector
     /// such as `tier=web`. Without it, all that are annotated.
@@ -109,6 +113,7 @@ pub struct PhaseSecretSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Authentication {
     /// By a service token in a Secret.
+    #[serde(default)]
     pub service_token: ServiceToken,
 }
 
@@ -117,11 +122,12 @@ pub struct Authentication {
 #[serde(rename_all = "camelCase")]
 pub struct ServiceToken {
     /// Which Secret: its key `token` holds the token.
+    #[serde(default)]
     pub service_token_secret_reference: TokenSecretReference,
 }
 
 /// The Secret that holds a service token under the key `token`.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenSecretReference {
     /// Its name.
@@ -130,6 +136,15 @@ pub struct TokenSecretReference {
     /// Its namespace; the resource's own where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_namespace: Option<String>,
+}
+
+impl Default for TokenSecretReference {
+    fn default() -> Self {
+        Self {
+            secret_name: token_secret(),
+            secret_namespace: None,
+        }
+    }
 }
 
 /// One Secret to write.
@@ -245,8 +260,11 @@ pub struct SecretStatus {
     /// Its name.
     pub name: String,
     /// Changes exactly when its bytes change, and reveals nothing of them: a digest
-    /// under a key of the account. Workloads that use it have been restarted for it.
+    /// under a key of the account.
     pub content_hash: String,
+    /// Whether workloads that use it are still to be restarted for this content.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarts_pending: bool,
 }
 
 /// Prints the definition of the resource, as YAML for `kubectl apply`.
@@ -266,7 +284,7 @@ fn root() -> String {
     "/".to_owned()
 }
 
-const fn minute() -> u32 {
+const fn minute() -> i64 {
     60
 }
 

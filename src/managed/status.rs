@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::apply::ApplyError;
-use super::redeploy::RedeployError;
+use super::redeploy::RestartError;
 use crate::cause::Cause;
 
 /// Why a `PhaseSecret` is as it is.
@@ -132,12 +132,12 @@ impl From<Cause> for Reason {
     }
 }
 
-impl From<&RedeployError> for Reason {
-    fn from(error: &RedeployError) -> Self {
+impl From<&RestartError> for Reason {
+    fn from(error: &RestartError) -> Self {
         match error {
-            RedeployError::Forbidden { .. } => Self::WriteForbidden,
-            RedeployError::Selector(_) => Self::InvalidSpec,
-            RedeployError::Failed { .. } => Self::ApiUnavailable,
+            _ if error.is_passing() => Self::ApiUnavailable,
+            RestartError::Forbidden { .. } => Self::WriteForbidden,
+            RestartError::Refused { .. } | RestartError::Unanswered { .. } => Self::WriteRefused,
         }
     }
 }

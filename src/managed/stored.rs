@@ -12,8 +12,9 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
+use super::adopt::{self, FINALIZER};
 use super::api::watching;
 use super::apply::{WITHIN, as_ours};
 use super::status::{Reason, State, conditions};
@@ -67,7 +68,10 @@ where
                 Ok(read) => return Some(Ok(readable(read))),
                 Err(error) => error,
             };
-            tell(client, &kind, &object, &error).await;
+            match object.metadata.deletion_timestamp {
+                None => tell(client, &kind, &object, &error).await,
+                Some(_) => release(client, &kind, &object).await,
+            }
             // In a list it is left out; one that was readable before is forgotten.
             let is_listed = matches!(readable(K::default()), Event::InitApply(_));
             (!is_listed).then(|| Ok(Event::Delete(bare(&object))))
@@ -114,6 +118,44 @@ fn bare<K: Resource + Default>(object: &DynamicObject) -> K {
     let mut bare = K::default();
     bare.meta_mut().clone_from(&object.metadata);
     bare
+}
+
+/// Lets one go that is being deleted: the finalizer of Phase's own operator comes off,
+/// whatever else is wrong with it.
+async fn release(client: Client, kind: &ApiResource, object: &DynamicObject) {
+    let Some(mut off) = adopt::without_finalizer(&object.metadata) else {
+        return;
+    };
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let api = Api::<DynamicObject>::namespaced_with(client, &namespace, kind);
+    let parameters = as_ours();
+    let patched = async |off: &Value| {
+        let off = Patch::Merge(off);
+        timeout(WITHIN, api.patch_metadata(&name, &parameters, &off)).await
+    };
+    let mut done = patched(&off).await;
+    if matches!(&done, Ok(Err(kube::Error::Api(status))) if status.code == 422) {
+        // No change of it counts that leaves it as it is; and nobody needs it any more.
+        off["spec"] = json!({"phaseApp": "deleted", "managedSecretReferences": []});
+        done = patched(&off).await;
+    }
+    match done {
+        Ok(Ok(_)) => info!(
+            object = format!("{namespace}/{name}"),
+            "the operator's finalizer {FINALIZER} is off: it was being deleted"
+        ),
+        // It has changed, or gone, and is looked at again.
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {}
+        Ok(Err(error)) => warn!(
+            object = format!("{namespace}/{name}"),
+            %error,
+            "the operator's finalizer could not be taken off, and the resource cannot be deleted: take it off by hand (kubectl edit)"
+        ),
+        Err(_) => warn!(
+            object = format!("{namespace}/{name}"),
+            "the operator's finalizer could not be taken off, and the resource cannot be deleted: the API server did not answer"
+        ),
+    }
 }
 
 /// Says so in the status, once, where that is possible.

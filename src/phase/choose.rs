@@ -2,16 +2,15 @@
 //! once and every row opened once, however many selections want it.
 
 use std::collections::HashMap;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::task::{spawn_blocking, yield_now};
+use tokio::task::yield_now;
 
 use super::account::Account;
 use super::environment::{Environment, Secret};
 use super::gather::{FETCHES_AT_ONCE, MOST_ENVIRONMENTS};
-use super::keys::{Fuel, Keys, MOST_STEPS};
+use super::keys::Keys;
 use super::opener::{Opener, Sealed, Wanted};
 use super::wire::App;
 use super::{Error, Selection, selection};
@@ -59,9 +58,7 @@ pub(super) async fn choose(
         candidates.push(rows);
         yield_now().await;
     }
-    let keys: Arc<[Keys]> = selections.iter().map(|of| of.filter.keys.clone()).collect();
-    let fuel = Arc::new(Fuel::new(MOST_STEPS));
-    let rows = rows.sealed(&keys, &fuel);
+    let rows = rows.sealed(selections);
     let opened = opener.open(rows.clone()).await?;
     let mut places = vec![None; rows.len()];
     let mut secrets = Vec::new();
@@ -71,46 +68,20 @@ pub(super) async fn choose(
             secrets.push((row, secret));
         }
     }
-    let has_globs = keys.iter().any(|keys| matches!(keys, Keys::Matching(_)));
-    let work = {
-        let fuel = Arc::clone(&fuel);
-        move || {
-            let places = candidates.into_iter().map(|rows: Vec<usize>| {
-                let opened = rows.into_iter().filter_map(|row| places[row]);
-                opened.collect::<Vec<usize>>()
-            });
-            let takes = |keys: &Keys, index: usize| keys.take_within(&secrets[index].1.key, &fuel);
-            let taken = keys.iter().zip(places).map(|(keys, opened)| {
-                let taken = opened.into_iter().filter(|&index| takes(keys, index));
-                taken.collect::<Vec<_>>()
-            });
-            let taken: Vec<_> = taken.collect();
-            (secrets, taken)
-        }
-    };
-    // Globs over many or long keys are work that no runtime worker does.
-    let (secrets, taken) = match has_globs {
-        true => match spawn_blocking(work).await {
-            Ok(done) => done,
-            // A panic in our code costs this mount only.
-            Err(error) => resume_unwind(error.into_panic()),
-        },
-        false => work(),
-    };
-    if fuel.left() == 0 {
-        return Err(Error::TooMuchMatching { most: MOST_STEPS });
-    }
-    let taken = environments
-        .iter()
-        .zip(taken)
-        .map(|(environment, secrets)| Taken {
+    let mut taken = Vec::with_capacity(selections.len());
+    for ((selection, environment), rows) in selections.iter().zip(&environments).zip(candidates) {
+        let opened = rows.into_iter().filter_map(|row| places[row]);
+        let takes = |&index: &usize| selection.filter.keys.take(&secrets[index].1.key);
+        taken.push(Taken {
             environment: environment.place().environment.clone(),
-            secrets,
+            secrets: opened.filter(takes).collect(),
         });
+        yield_now().await;
+    }
     Ok(Chosen {
-        taken: taken.collect(),
         environments,
         secrets,
+        taken,
     })
 }
 
@@ -196,14 +167,17 @@ impl Rows {
         index
     }
 
-    fn sealed(self, keys: &Arc<[Keys]>, fuel: &Arc<Fuel>) -> Vec<Sealed> {
+    fn sealed(self, selections: &[Selection]) -> Vec<Sealed> {
+        let keys: Arc<[Keys]> = selections
+            .iter()
+            .map(|selection| selection.filter.keys.clone())
+            .collect();
         let sealed = |row: Row| Sealed {
             environment: row.environment,
             row: row.row,
             wanted: row.globs.map(|by| Wanted {
-                keys: Arc::clone(keys),
+                keys: Arc::clone(&keys),
                 by: by.into(),
-                fuel: Arc::clone(fuel),
             }),
         };
         self.rows.into_iter().map(sealed).collect()

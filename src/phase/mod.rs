@@ -205,14 +205,6 @@ pub enum Error {
         /// The limit.
         most: usize,
     },
-    /// The globs of a class are too much work for the keys that there are.
-    #[error(
-        "include and exclude take more than {most} steps to match the keys there are: write fewer globs, or globs with fewer \"*\""
-    )]
-    TooMuchMatching {
-        /// The limit.
-        most: u64,
-    },
     /// References lead to more than is sane.
     #[error("references lead to more than {most} {what}: mount fewer secrets in one class")]
     TooManyReferences {
@@ -235,8 +227,7 @@ impl Error {
             Self::LargeValue { .. }
             | Self::TooManyEnvironments { .. }
             | Self::TooManyReferences { .. }
-            | Self::TooManySelected { .. }
-            | Self::TooMuchMatching { .. } => Cause::TooLarge,
+            | Self::TooManySelected { .. } => Cause::TooLarge,
             Self::Moved => Cause::Unreachable,
             Self::Told { cause, .. } => *cause,
             Self::Reference { problem, .. } => problem.cause(),

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use super::environment::{Environment, RowError, Secret};
-use super::keys::{Fuel, Keys};
+use super::keys::Keys;
 use crate::awaited::{Awaited, waiting};
 
 /// Opens many rows on all cores, in turns with other mounts.
@@ -41,8 +41,6 @@ pub struct Wanted {
     pub keys: Arc<[Keys]>,
     /// Which of them may take the row.
     pub by: Arc<[usize]>,
-    /// The work that is left to all of them.
-    pub fuel: Arc<Fuel>,
 }
 
 impl Sealed {
@@ -57,11 +55,10 @@ impl Sealed {
     }
 
     fn open(&self) -> Result<Option<Secret>, RowError> {
-        let Some(Wanted { keys, by, fuel }) = &self.wanted else {
+        let Some(Wanted { keys, by }) = &self.wanted else {
             return self.environment.open(self.row).map(Some);
         };
-        let takes = |number: &usize, key: &str| keys[*number].take_within(key, fuel);
-        let wanted = |key: &str| by.iter().any(|number| takes(number, key));
+        let wanted = |key: &str| by.iter().any(|&number| keys[number].take(key));
         self.environment.open_if(self.row, wanted)
     }
 }

@@ -1,7 +1,7 @@
 //! What can be wrong with a `PhaseSecret`.
 
 use crate::class::Mistake;
-use crate::managed::resource::LEAST_POLLING_INTERVAL;
+use crate::managed::resource::{LEAST_POLLING_INTERVAL, MOST_POLLING_INTERVAL};
 
 /// What is wrong with a `PhaseSecret`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,17 @@ pub enum PlanMistake {
     Nothing,
     /// Asked too often.
     #[error("spec.pollingInterval {0} is below {LEAST_POLLING_INTERVAL} seconds: ask less often")]
-    Interval(u32),
+    Interval(i64),
+    /// Asked too seldom.
+    #[error(
+        "spec.pollingInterval {0} is above {MOST_POLLING_INTERVAL} seconds, which is a day: ask more often"
+    )]
+    SeldomInterval(i64),
+    /// Workloads cannot be chosen by it.
+    #[error(
+        "spec.redeployLabelSelector {0:?} is no label selector: write for example \"tier=web\""
+    )]
+    Selector(String),
     /// An owner in another namespace.
     #[error(
         "spec.managedSecretReferences[{0}].ownerReference needs a Secret in the resource's own namespace: leave one of the two out"

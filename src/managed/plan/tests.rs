@@ -49,6 +49,14 @@ fn what_is_not_given_is_as_the_operator_has_it() {
 }
 
 #[test]
+fn without_authentication_the_token_is_where_the_operator_has_it() {
+    for authentication in [json!({}), json!({"serviceToken": {}})] {
+        let plan = planned(json!({"authentication": authentication})).unwrap();
+        assert_eq!(plan.token.to_string(), "team/phase-service-token");
+    }
+}
+
+#[test]
 fn empty_texts_are_none() {
     let plan = planned(json!({
         "phaseAppId": "", "phaseAppEnvTag": " ", "phaseHost": "", "redeployLabelSelector": " ",
@@ -114,6 +122,18 @@ fn every_mistake_says_where_it_is_and_what_to_do() {
         (
             json!({"pollingInterval": 4}),
             "spec.pollingInterval 4 is below 5 seconds: ask less often",
+        ),
+        (
+            json!({"pollingInterval": 99_999_999_999_i64}),
+            "spec.pollingInterval 99999999999 is above 86400 seconds, which is a day: ask more often",
+        ),
+        (
+            json!({"redeployLabelSelector": "((("}),
+            "spec.redeployLabelSelector \"(((\" is no label selector: write for example \"tier=web\"",
+        ),
+        (
+            json!({"phaseAppEnvTag": " , ,,"}),
+            "spec.phaseAppEnvTag is empty: name a tag between its commas, or leave it out to select all secrets",
         ),
     ] {
         assert_eq!(mistake(changes), expected);

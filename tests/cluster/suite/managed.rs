@@ -12,6 +12,7 @@ mod operation;
 mod operator;
 mod reasons;
 mod redeploy;
+mod restarts;
 mod rights;
 mod stored;
 mod telemetry;

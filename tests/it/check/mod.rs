@@ -1,7 +1,6 @@
 //! `check`, through the real binary.
 
 mod forms;
-mod hostile;
 mod migration;
 mod online;
 mod parameters;
