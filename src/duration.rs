@@ -39,9 +39,31 @@ pub fn poll_interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How often an environment in use is read whole: each time writes a row of Phase's audit log
+/// for each of its secrets.
+///
+/// # Errors
+/// A reason for the flag's error.
+pub fn full_read_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse(text)?;
+    if (Duration::from_secs(600)..=Duration::from_secs(30 * 24 * 3_600)).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("must be between 10m and 720h".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_environment_is_not_read_whole_all_the_time() {
+        assert_eq!(full_read_interval("24h"), Ok(Duration::from_secs(86_400)));
+        for text in ["9m", "0s", "721h", "1d"] {
+            assert!(full_read_interval(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn units_are_required_and_known() {

@@ -125,6 +125,9 @@ impl Phase {
 
     /// The answer as the server would send it now.
     fn body(&self, asked: &Asked<'_>) -> Bytes {
+        if asked.is_probe {
+            return Bytes::from_static(b"[]");
+        }
         let key = asked.environment.map(str::to_owned);
         if let Some(body) = self.state().bodies.get(&key) {
             return body.clone();

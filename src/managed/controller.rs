@@ -60,6 +60,7 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
     let phase = Arc::new(args.phase.client(Arc::clone(&metrics.backend))?);
     let settings = Settings {
         request_budget: args.phase.request_budget,
+        full_read: args.phase.full_read_interval,
         ..Settings::default()
     };
     let api = ApiServer::infer().await?;

@@ -3,12 +3,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::allowed::AllowedHosts;
 use super::client::{CaFileError, Client, ClientConfig};
 use super::host::{DEFAULT_HOST, Host, HostError};
+use crate::duration;
 use crate::telemetry::metrics::BackendFigures;
 
 /// Which further consoles may be asked, and how.
@@ -52,6 +54,15 @@ pub struct PhaseArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub request_budget: u32,
+
+    /// How often what nothing has changed is read whole all the same; at least 10m
+    #[arg(
+        long,
+        env = "PHASE_CSI_FULL_READ_INTERVAL", hide_env = true, value_name = "TIME",
+        default_value = "24h",
+        value_parser = duration::full_read_interval
+    )]
+    pub full_read_interval: Duration,
 }
 
 impl ClientArgs {

@@ -78,6 +78,7 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         poll_interval: args.test_only_poll_interval.unwrap_or(args.poll_interval),
         max_stale: args.max_stale,
         request_budget: args.phase.request_budget,
+        full_read: args.phase.full_read_interval,
         flight: args.mount_deadline,
         ..Settings::default()
     };

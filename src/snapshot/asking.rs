@@ -7,9 +7,11 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::credential::{Credential, LONGEST_HOLD, Trouble};
+use super::credential::Credential;
+use super::denied;
 use super::flight::{Flight, Landed};
 use super::gate::Pass;
+use super::proof;
 use super::refusal::{Loss, Meaning, Refusal};
 use super::upstream::{self, Errand, Lost, Upstream};
 use super::view::{Confirmed, Listing, Rows, View, amount};
@@ -25,9 +27,6 @@ use crate::quota::Meter;
 /// fetched under it: what was fetched before and what is fetched now would
 /// otherwise not come from one moment.
 pub(super) const RECENT: Duration = Duration::from_secs(10);
-
-/// As many environments as one mount may read.
-const MOST_LATE: usize = 64;
 
 /// How new a view must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +108,7 @@ async fn ask_tokens<U: Upstream>(
     credential: &Credential,
     pass: Option<Pass>,
 ) -> Result<Arc<View>, Lost> {
-    let (body, asked, memory) = ask(shared, credential, None, pass).await?;
+    let (body, asked, memory) = ask(shared, credential, credential.asked(None), pass).await?;
     let target = credential.asked(None).target();
     let answer: TokensAnswer = parsed(body.clone(), target).await?;
     // A share that does not open must not take the place of one that does.
@@ -178,18 +177,12 @@ pub(super) async fn rows<U: Upstream>(
     id: &str,
     which: Which,
 ) -> Result<Arc<Rows>, Error> {
+    if let Some(rows) = remembered(credential, view, id, which)? {
+        proof::prove_if_old(shared, credential, id, &rows).await?;
+        return Ok(rows);
+    }
     let flight = {
         let mut state = credential.state();
-        let same = state.view.as_ref();
-        let same = same.filter(|newest| Arc::ptr_eq(&newest.listing, &view.listing));
-        let newest = same.ok_or(Error::Moved)?;
-        // When rows on disk were fetched is not known to the moment.
-        if let Some(rows) = newest.rows_of(id)
-            && (which.newer_than == Duration::MAX
-                || (!rows.from_disk && rows.age() <= which.newer_than))
-        {
-            return Ok(Arc::clone(rows));
-        }
         if let Some(late) = state.late.get(id)
             && !state.fetching.contains_key(id)
             && late.holds()
@@ -212,6 +205,25 @@ pub(super) async fn rows<U: Upstream>(
     }
 }
 
+/// The rows that are there, if they will do.
+fn remembered(
+    credential: &Credential,
+    view: &View,
+    id: &str,
+    which: Which,
+) -> Result<Option<Arc<Rows>>, Error> {
+    let state = credential.state();
+    let same = state.view.as_ref();
+    let same = same.filter(|newest| Arc::ptr_eq(&newest.listing, &view.listing));
+    let newest = same.ok_or(Error::Moved)?;
+    // When rows on disk were fetched is not known to the moment.
+    let will_do = |rows: &&Arc<Rows>| {
+        which.newer_than == Duration::MAX
+            || (!rows.from_disk && rows.fetched().age() <= which.newer_than)
+    };
+    Ok(newest.rows_of(id).filter(will_do).cloned())
+}
+
 /// Fetches an environment, also one whose rows are there, unless that is under way.
 pub(super) fn fetch<U: Upstream>(
     shared: &Arc<Shared<U>>,
@@ -225,7 +237,7 @@ pub(super) fn fetch<U: Upstream>(
 }
 
 /// In the words of whoever asked first.
-fn told(Refusal { cause, text }: Refusal) -> Error {
+pub(super) fn told(Refusal { cause, text }: Refusal) -> Error {
     Error::Told { cause, text }
 }
 
@@ -242,18 +254,9 @@ fn fetching<U: Upstream>(
         match ask_rows(&shared, &credential, &id, pass).await {
             Ok(rows) => Ok(rows),
             Err(lost) => {
-                let lost = credential.believed(lost, Some(&id));
-                denied(&shared, &credential, &id, lost.loss).await;
-                let mut state = credential.state();
-                state.fetching.remove(&id);
-                let before = state.late.remove(&id);
-                if state.late.len() >= MOST_LATE {
-                    state.late.clear();
-                }
-                let hold = shared.settings.hold;
-                let late = Trouble::after(before, lost.refusal.clone(), hold, LONGEST_HOLD);
-                state.late.insert(id, late);
-                Err(lost.refusal)
+                let refusal = denied::failed(&shared, &credential, &id, lost).await;
+                credential.state().fetching.remove(&id);
+                Err(refusal)
             }
         }
     })
@@ -275,9 +278,10 @@ async fn ask_rows<U: Upstream>(
         refusal: Error::Moved.into(),
         loss: Loss::Nothing,
     })?;
-    let (body, _, memory) = ask(shared, credential, Some(id), pass).await?;
-    let target = credential.asked(Some(id)).target();
-    let rows = Rows::new(stamp, body, false, memory);
+    let asked = credential.asked(Some(id));
+    let (body, _, memory) = ask(shared, credential, asked, pass).await?;
+    let target = asked.target();
+    let rows = Rows::new(stamp, body, memory);
     let table = rows.table(target).await?;
     Ok(keep(shared, credential, id, rows, &table))
 }
@@ -321,34 +325,16 @@ fn keep<U>(
     rows
 }
 
-/// What follows when Phase denies an environment.
-async fn denied<U: Upstream>(
-    shared: &Arc<Shared<U>>,
-    credential: &Arc<Credential>,
-    id: &str,
-    loss: Loss,
-) {
-    match loss {
-        Loss::Nothing | Loss::Doubtful(_) => {}
-        Loss::Credential => shared.drop_credential(credential).await,
-        Loss::Environment => {
-            // It may have been deleted, or taken away, since it was listed.
-            drop(view(shared, credential, Need::Recent).await);
-            let lost = [id.to_owned()];
-            shared.drop_environments(credential, &lost).await;
-        }
-    }
-}
-
 /// One answer's body, the instant before the request that brought it, and what paid for
 /// the body.
-async fn ask<U: Upstream>(
+pub(super) async fn ask<U: Upstream>(
     shared: &Shared<U>,
     credential: &Credential,
-    environment: Option<&str>,
+    asked: Asked<'_>,
     pass: Option<Pass>,
 ) -> Result<(Bytes, Instant, Meter), Lost> {
     let memory = shared.budget.meter(&credential.tenant);
+    let environment = asked.environment;
     let lane = match environment {
         None => &credential.address,
         Some(_) => &credential.account,
@@ -356,7 +342,7 @@ async fn ask<U: Upstream>(
     let errand = Errand {
         asked: Asked {
             memory: Some(&memory),
-            ..credential.asked(environment)
+            ..asked
         },
         lane,
         asker: &credential.asker,

@@ -60,6 +60,8 @@ pub(super) struct State {
     pub(super) asking: Option<Flight<Arc<View>>>,
     /// The questions for environments that are under way, by id.
     pub(super) fetching: HashMap<String, Option<Flight<Arc<Rows>>>>,
+    /// The questions whether environments may still be read that are under way, by id.
+    pub(super) proving: HashMap<String, Option<Flight<()>>>,
     /// Why environments are late, by id.
     pub(super) late: HashMap<String, Trouble>,
     /// When somebody last mounted with it.
@@ -131,6 +133,7 @@ impl Credential {
                 trouble: None,
                 asking: None,
                 fetching: HashMap::new(),
+                proving: HashMap::new(),
                 late: HashMap::new(),
                 used: Instant::now(),
                 interval,
@@ -155,6 +158,7 @@ impl Credential {
             authorization: &self.authorization,
             environment,
             memory: None,
+            is_probe: false,
         }
     }
 

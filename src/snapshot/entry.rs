@@ -145,6 +145,13 @@ impl Entry {
         state.failure = None;
     }
 
+    /// The environments of the last good answer if it holds for `view` too.
+    pub(super) fn basis_in(&self, view: &View) -> Option<Vec<String>> {
+        let state = self.state();
+        let good = state.good.as_ref().filter(|good| good.holds_for(view))?;
+        Some(good.basis.iter().map(|(id, _)| id.clone()).collect())
+    }
+
     /// The last good answer if it holds for `view` too.
     pub(super) fn renewed(&self, view: &View) -> Option<Arc<Good>> {
         let mut state = self.state();

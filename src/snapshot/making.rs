@@ -13,6 +13,7 @@ use super::credential::Trouble;
 use super::entry::{Entry, Failure, Good, Made};
 use super::flight::{Flight, Landed};
 use super::lock;
+use super::proof;
 use super::refusal::{Meaning, Refusal};
 use super::upstream::Upstream;
 use super::view::{Rows, View, amount};
@@ -77,9 +78,13 @@ async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Lande
             }
             (view, _) => view?,
         };
-        if let Some(good) = entry.renewed(&view) {
-            shared.persist(credential);
-            return Ok(good);
+        if let Some(basis) = entry.basis_in(&view) {
+            let proven = proof::prove_old(shared, credential, &view, &basis).await;
+            proven.map_err(|error| failed(shared, entry, &view, error))?;
+            if let Some(good) = entry.renewed(&view) {
+                shared.persist(credential);
+                return Ok(good);
+            }
         }
         let source = Fetched {
             shared,

@@ -6,7 +6,7 @@
 //! the environments fetched under it, all of one moment. Each question to Phase is
 //! asked once for all who want to know (`asking`, `flight`), within the node's
 //! budget (`gate`, `upstream`). Every credential in use is asked for change once per
-//! poll interval (`poll`), and `disk` keeps what Phase sent, sealed, for the next
+//! poll interval (`poll`), and whether it may still read what it uses (`proof`); `disk` keeps what Phase sent, sealed, for the next
 //! life of the process.
 //!
 //! ## Whose answer it is
@@ -35,6 +35,7 @@
 
 mod asking;
 mod credential;
+mod denied;
 pub mod disk;
 mod doubt;
 mod entry;
@@ -45,9 +46,11 @@ mod making;
 mod memory;
 mod mount;
 mod poll;
+mod proof;
 mod refusal;
 mod shared;
 mod tables;
+mod times;
 mod upstream;
 mod vault;
 mod view;
@@ -81,6 +84,8 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// How old an answer may be for a new volume of a class that does not say.
     pub max_stale: Duration,
+    /// How long rows are remembered that nothing has changed, before they are fetched again.
+    pub full_read: Duration,
     /// Requests a minute, for each account and for each address.
     pub request_budget: u32,
     /// How long one question to Phase may take with all its attempts.
@@ -101,6 +106,7 @@ impl Default for Settings {
         Self {
             poll_interval: Duration::from_secs(60),
             max_stale: Duration::from_secs(3_600),
+            full_read: Duration::from_secs(24 * 3_600),
             request_budget: 60,
             flight: Duration::from_secs(90),
             retry: Retry::default(),

@@ -14,7 +14,7 @@ use super::memory::VolumeId;
 use super::refusal::{self, Meaning, Refusal};
 use super::shared::Shared;
 use super::upstream::Upstream;
-use super::{Reply, Source, Stale, digest, late, making};
+use super::{Reply, Source, Stale, digest, late, making, proof};
 use crate::awaited::Awaited;
 use crate::deadline::Deadline;
 
@@ -104,7 +104,11 @@ impl<'a, U: Upstream> Mount<'a, U> {
                 }
                 _ => AtOnce::Refuse(failure.clone()),
             },
-            (Some(good), None, Some(view)) if is_fresh && good.generation == view.generation => {
+            (Some(good), None, Some(view))
+                if is_fresh
+                    && good.generation == view.generation
+                    && (exists || proof::is_recent(&view, &good)) =>
+            {
                 AtOnce::Answer(good, Source::Memory)
             }
             // It has its files, and comes again soon.
@@ -160,7 +164,7 @@ impl<'a, U: Upstream> Mount<'a, U> {
         let may = |age: Option<Duration>| exists || age.is_some_and(is_in_time);
         let good = self.entry.state().good.clone();
         if let Some(good) = good {
-            let age = good.confirmed.age();
+            let age = self.age_of(&good);
             return Some(if may(age) { Ok(good) } else { Err(age) });
         }
         let views = {
@@ -176,10 +180,19 @@ impl<'a, U: Upstream> Mount<'a, U> {
             }
             let flight = making::recalling(self.shared, &self.entry, view);
             if let Some(Ok(good)) = flight.wait(self.deadline).await {
-                return Some(Ok(good));
+                let age = self.age_of(&good);
+                return Some(if may(age) { Ok(good) } else { Err(age) });
             }
         }
         too_old
+    }
+
+    /// How long ago Phase last said that an answer is how things are, and let it be read.
+    fn age_of(&self, good: &Good) -> Option<Duration> {
+        let confirmed = good.confirmed.age()?;
+        let state = self.entry.credential.state();
+        let proven = proof::age(state.view.as_ref(), good)?;
+        Some(confirmed.max(proven))
     }
 
     fn max_stale(&self) -> Duration {

@@ -9,13 +9,10 @@ use super::Shared;
 use super::asking;
 use super::credential::Credential;
 use super::gate::{Lane, Pass, Priority};
+use super::proof;
 use super::refusal::Meaning;
 use super::upstream::Upstream;
 use crate::deadline::Deadline;
-
-/// What the time of change misses (renamed tags, clocks that stand still) is seen
-/// after an hour at the latest.
-const WHOLE: Duration = Duration::from_secs(3_600);
 
 /// How often order is kept.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -127,6 +124,16 @@ async fn once<U: Upstream>(shared: &Arc<Shared<U>>, credential: &Arc<Credential>
         };
         drop(asking::fetch(shared, credential, &id, pass).landed().await);
     }
+    // What was fetched just now is proven, too.
+    for id in proof::due(shared, credential) {
+        let Some(pass) = place(shared, credential, &credential.account).await else {
+            return true;
+        };
+        drop(proof::prove(shared, credential, &id, pass).landed().await);
+        if credential.state().view.is_none() {
+            return true;
+        }
+    }
     shared.mark(credential);
     true
 }
@@ -141,8 +148,9 @@ async fn place<U>(shared: &Shared<U>, credential: &Credential, lane: &Lane) -> O
     admitted.await.ok()
 }
 
-/// The environments in use that changed, and those that were not fetched for about an
-/// hour.
+/// The environments in use that changed, and those that were not fetched for so long that
+/// they are read whole: for what the time of change misses (renamed tags, clocks that
+/// stand still).
 fn due<U>(shared: &Shared<U>, credential: &Credential) -> Vec<String> {
     let polled = credential.state().polled();
     let in_use = shared.memory.in_use(&credential.id, polled);
@@ -150,8 +158,12 @@ fn due<U>(shared: &Shared<U>, credential: &Credential) -> Vec<String> {
     let Some(view) = &state.view else {
         return Vec::new();
     };
+    let whole = shared.settings.full_read;
     let is_listed = |id: &String| view.listing.stamp(id).is_some();
-    let is_due = |id: &String| view.rows_of(id).is_none_or(|rows| rows.is_due(WHOLE));
+    let is_due = |id: &String| {
+        view.rows_of(id)
+            .is_none_or(|rows| rows.fetched().is_due(whole))
+    };
     let due = in_use.into_iter().filter(is_listed).filter(is_due);
     due.collect()
 }

@@ -137,9 +137,13 @@ impl<U> Shared<U> {
             return;
         };
         // What has no room is asked for again, when there is some.
-        let Ok((listing, rows)) =
-            self.recalled(credential, answer, loaded.tokens, loaded.environments)
-        else {
+        let Ok((listing, rows)) = self.recalled(
+            credential,
+            answer,
+            loaded.tokens,
+            loaded.environments,
+            loaded.age,
+        ) else {
             return;
         };
         let saved = Saved {
@@ -168,6 +172,7 @@ impl<U> Shared<U> {
         answer: TokensAnswer,
         tokens: Bytes,
         environments: Vec<(String, Bytes)>,
+        age: Option<Duration>,
     ) -> Result<Recalled, Exceeded> {
         let memory = self.paid(&credential.tenant, amount(&tokens))?;
         let listing = Arc::new(Listing::new(answer, tokens, memory)?);
@@ -175,7 +180,7 @@ impl<U> Shared<U> {
         for (id, body) in environments {
             if let Some(stamp) = listing.stamp(&id) {
                 let memory = self.paid(&credential.tenant, amount(&body))?;
-                rows.insert(id, Arc::new(Rows::new(*stamp, body, true, memory)));
+                rows.insert(id, Arc::new(Rows::from_disk(*stamp, body, age, memory)));
             }
         }
         Ok((listing, rows))

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::disk::Moment;
+use super::times::{Fetched, Proven};
 use super::{digest, lock};
 use crate::phase::agreed::Agreed;
 use crate::phase::client::{ClientError, Target, parsed};
@@ -62,16 +63,9 @@ pub(super) struct Rows {
     pub(super) agreed: Arc<Agreed>,
     table: tokio::sync::Mutex<Weak<Table>>,
     fetched: Mutex<Fetched>,
+    proven: Mutex<Proven>,
     /// What they cost their tenant.
     memory: Meter,
-}
-
-/// When Phase sent something last.
-#[derive(Clone, Copy)]
-struct Fetched {
-    at: Instant,
-    /// Within `0.0..1.0`: how early in its time it is asked for again.
-    early: f64,
 }
 
 /// When Phase last said that a view is how things are: the moment before it was
@@ -232,8 +226,30 @@ fn frame(answer: &TokensAnswer) -> [u8; 32] {
 }
 
 impl Rows {
-    /// Rows as Phase sent them, for whose body `memory` has paid.
-    pub(super) fn new(stamp: Stamp, body: Bytes, from_disk: bool, memory: Meter) -> Self {
+    /// Fetched just now; `memory` has paid for the body.
+    pub(super) fn new(stamp: Stamp, body: Bytes, memory: Meter) -> Self {
+        let times = (Fetched::now(), Proven::now());
+        Self::of(stamp, body, false, times, memory)
+    }
+
+    /// Read from disk, that long after Phase confirmed them.
+    pub(super) fn from_disk(
+        stamp: Stamp,
+        body: Bytes,
+        age: Option<Duration>,
+        memory: Meter,
+    ) -> Self {
+        let times = (Fetched::once(), Proven::before(age));
+        Self::of(stamp, body, true, times, memory)
+    }
+
+    fn of(
+        stamp: Stamp,
+        body: Bytes,
+        from_disk: bool,
+        (fetched, proven): (Fetched, Proven),
+        memory: Meter,
+    ) -> Self {
         static SERIAL: AtomicU64 = AtomicU64::new(1);
         Self {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
@@ -242,7 +258,8 @@ impl Rows {
             from_disk,
             agreed: Arc::default(),
             table: tokio::sync::Mutex::default(),
-            fetched: Mutex::new(Fetched::now()),
+            fetched: Mutex::new(fetched),
+            proven: Mutex::new(proven),
             memory,
         }
     }
@@ -283,31 +300,26 @@ impl Rows {
         }
     }
 
-    /// How long ago Phase last sent them.
-    pub(super) fn age(&self) -> Duration {
-        lock(&self.fetched).at.elapsed()
+    /// When Phase last sent them.
+    pub(super) fn fetched(&self) -> Fetched {
+        *lock(&self.fetched)
     }
 
-    /// Whether they are to be fetched again, somewhere in the last quarter of this
-    /// time: the nodes of a cluster fetch a change together, and need not do so for
-    /// ever after.
-    pub(super) fn is_due(&self, within: Duration) -> bool {
-        let Fetched { at, early } = *lock(&self.fetched);
-        at.elapsed() >= within.mul_f64(1.0 - early / 4.0)
+    /// When Phase last let them be read.
+    pub(super) fn proven(&self) -> Proven {
+        *lock(&self.proven)
     }
 
     /// Phase sent the very same again.
     pub(super) fn fetched_again(&self) {
         *lock(&self.fetched) = Fetched::now();
+        *lock(&self.proven) = Proven::now();
     }
-}
 
-impl Fetched {
-    fn now() -> Self {
-        Self {
-            at: Instant::now(),
-            early: fastrand::f64(),
-        }
+    /// Phase was asked at this instant whether they may still be read, and said yes.
+    pub(super) fn proven_again(&self, at: Instant) {
+        let mut proven = lock(&self.proven);
+        *proven = proven.later(Proven::at(at));
     }
 }
 

@@ -91,6 +91,9 @@ pub struct Asked<'a> {
     pub environment: Option<&'a str>,
     /// What pays for the answer's body while it comes, if it is to be counted.
     pub memory: Option<&'a Meter>,
+    /// Only whether the environment's rows may be read: none of them comes, and Phase
+    /// writes nothing into its audit log.
+    pub is_probe: bool,
 }
 
 /// One question: everything but who asks and until when.
@@ -163,6 +166,7 @@ impl Client {
             authorization: auth,
             environment: Some(environment_id),
             memory: None,
+            is_probe: false,
         })?;
         self.ask(question, deadline).await
     }
@@ -315,6 +319,11 @@ impl Question {
             let name = HeaderName::from_static("environment");
             question.headers.insert(name, environment);
         }
+        if asked.is_probe {
+            let name = HeaderName::from_static("keydigest");
+            let nothing = HeaderValue::from_static(DIGEST_OF_NOTHING);
+            question.headers.insert(name, nothing);
+        }
         Ok(question)
     }
 
@@ -336,6 +345,9 @@ impl Question {
         }
     }
 }
+
+/// The digest of no key: Phase answers with an empty list whom it lets read.
+const DIGEST_OF_NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The id as a header; the server sent it, so it may be anything.
 fn environment_header(id: &str) -> Option<HeaderValue> {

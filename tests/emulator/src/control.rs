@@ -188,6 +188,29 @@ impl Control {
         })
     }
 
+    /// Lets an account's role read secrets, or no longer; nothing in its tokens answer tells.
+    ///
+    /// # Errors
+    /// The account is unknown, or the file cannot be written.
+    pub fn set_role(&self, account: &str, may_read_secrets: bool) -> Result<(), ControlError> {
+        let mut organisation = self.state.organisation_mut();
+        organisation.account_mut(account)?.may_read_secrets = may_read_secrets;
+        drop(organisation);
+        self.save()
+    }
+
+    /// Gives an account a network access policy that excludes everybody, or none; nothing in
+    /// its tokens answer tells.
+    ///
+    /// # Errors
+    /// The account is unknown, or the file cannot be written.
+    pub fn set_excluded(&self, account: &str, excluded: bool) -> Result<(), ControlError> {
+        let mut organisation = self.state.organisation_mut();
+        organisation.account_mut(account)?.allowed = excluded.then(Vec::new);
+        drop(organisation);
+        self.save()
+    }
+
     /// Revokes a token: from now on 403 on the tokens endpoint and 401 on the secrets endpoint.
     ///
     /// # Errors

@@ -69,6 +69,22 @@ struct SetAccess {
     may_read: bool,
 }
 
+/// Body of `PUT /role`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetRole {
+    account: String,
+    may_read_secrets: bool,
+}
+
+/// Body of `PUT /excluded`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetExcluded {
+    account: String,
+    excluded: bool,
+}
+
 /// Body of `PUT /latency`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,11 +112,13 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/access", put(set_access))
         .route("/ca.pem", get(ca_pem))
         .route("/counters", get(counters).delete(reset_counters))
+        .route("/excluded", put(set_excluded))
         .route("/fault", post(set_fault))
         .route("/faults", delete(clear_faults))
         .route("/latency", put(set_latency))
         .route("/override", put(set_override))
         .route("/rate-limit", put(set_rate))
+        .route("/role", put(set_role))
         .route("/secret", put(put_secret).delete(delete_secret))
         .route("/tokens", get(tokens))
         .route("/tokens/{name}/revoke", post(revoke))
@@ -164,6 +182,24 @@ async fn set_access(
         control.set_access(&body.account, &body.app, &body.environment, body.may_read)
     })
     .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_role(
+    State(control): State<Control>,
+    body: Result<Json<SetRole>, JsonRejection>,
+) -> Result<StatusCode, Refusal> {
+    let Json(body) = body?;
+    blocking(move || control.set_role(&body.account, body.may_read_secrets)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_excluded(
+    State(control): State<Control>,
+    body: Result<Json<SetExcluded>, JsonRejection>,
+) -> Result<StatusCode, Refusal> {
+    let Json(body) = body?;
+    blocking(move || control.set_excluded(&body.account, body.excluded)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

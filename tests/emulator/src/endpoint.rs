@@ -93,11 +93,10 @@ fn secrets(state: &State, ask: &Ask, stranger: bool) -> Result<Answer, Answer> {
             "You don't have permission to read secrets in this environment.",
         ));
     }
-    Ok(Answer::json(
-        View::Secrets,
-        StatusCode::OK,
-        rows(&organisation, account, place, ask, stranger),
-    ))
+    let rows = rows(&organisation, account, place, ask, stranger);
+    state.counters.audit(rows.len());
+    let body = format!("[{}]", rows.join(","));
+    Ok(Answer::json(View::Secrets, StatusCode::OK, body))
 }
 
 fn authenticate<'a>(organisation: &'a Organisation, ask: &Ask) -> Result<&'a Account, Answer> {
@@ -196,7 +195,7 @@ fn rows(
     place: Place,
     ask: &Ask,
     stranger: bool,
-) -> String {
+) -> Vec<String> {
     let environment = organisation.environment(place);
     let path = ask
         .header("path")
@@ -223,7 +222,7 @@ fn rows(
     };
     let kept = environment.rows().iter().filter(wanted);
     let listed = kept.flat_map(|row| std::iter::repeat_with(move || json(row)).take(times(row)));
-    format!("[{}]", listed.collect::<Vec<_>>().join(","))
+    listed.collect()
 }
 
 fn count(wanted: &str, tags: &[String]) -> usize {

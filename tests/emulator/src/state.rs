@@ -37,6 +37,8 @@ pub struct Counters {
     pub health: u64,
     /// Everything else.
     pub other: u64,
+    /// Rows of the audit log: one for each secret that was sent.
+    pub audited: u64,
 }
 
 /// The running counts.
@@ -47,6 +49,7 @@ pub(crate) struct Tally {
     secrets: AtomicU64,
     health: AtomicU64,
     other: AtomicU64,
+    audited: AtomicU64,
 }
 
 impl State {
@@ -110,6 +113,11 @@ impl Tally {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// So many secrets were sent.
+    pub(crate) fn audit(&self, rows: usize) {
+        self.audited.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
     pub(crate) fn read(&self) -> Counters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counters {
@@ -118,6 +126,7 @@ impl Tally {
             secrets: read(&self.secrets),
             health: read(&self.health),
             other: read(&self.other),
+            audited: read(&self.audited),
         }
     }
 
@@ -128,6 +137,7 @@ impl Tally {
             &self.secrets,
             &self.health,
             &self.other,
+            &self.audited,
         ] {
             counter.store(0, Ordering::Relaxed);
         }

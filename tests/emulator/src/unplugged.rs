@@ -52,10 +52,27 @@ impl Unplugged {
     /// The answer to whoever sends this `Authorization`: the rows of an environment, or
     /// the tokens answer. With `stranger`, all that is encrypted is for someone else.
     pub fn ask(&self, authorization: &str, environment: Option<&str>, stranger: bool) -> Said {
+        self.say(authorization, environment, None, stranger)
+    }
+
+    /// The answer to whoever asks for the rows of no key: whether they may be read.
+    pub fn probe(&self, authorization: &str, environment: &str) -> Said {
+        let digest = "0".repeat(64);
+        self.say(authorization, Some(environment), Some(&digest), false)
+    }
+
+    fn say(
+        &self,
+        authorization: &str,
+        environment: Option<&str>,
+        digest: Option<&str>,
+        stranger: bool,
+    ) -> Said {
         let mut headers = HeaderMap::new();
         let pairs = [
             ("authorization", Some(authorization)),
             ("environment", environment),
+            ("keydigest", digest),
         ];
         for (name, value) in pairs {
             if let Some(value) = value.and_then(|value| value.parse().ok()) {

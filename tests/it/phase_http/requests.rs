@@ -2,6 +2,8 @@
 
 use super::server::{Reply, Server};
 use super::*;
+use crate::support::replay::Recording;
+use phase_csi_provider::phase::client::Asked;
 
 const ROW: &str =
     r#"[{"id": "s1", "key": "ph:v1:k", "value": "ph:v1:v", "key_digest": "d", "version": 3}]"#;
@@ -36,6 +38,39 @@ async fn the_secrets_question_names_the_environment_and_no_folder() {
          environment: env-1\r\n\
          user-agent: phase-csi-provider/{}\r\n\
          host: {}\r\n\r\n",
+        env!("CARGO_PKG_VERSION"),
+        server.address()
+    );
+    assert_eq!(server.requests(), [expected]);
+}
+
+#[tokio::test]
+async fn a_probe_asks_for_the_rows_of_no_key_as_recorded() {
+    let server = Server::start([Reply::json("[]")]).await;
+    let (host, authorization) = (server.host(), authorization());
+    let asked = Asked {
+        host: &host,
+        authorization: &authorization,
+        environment: Some("env-1"),
+        memory: None,
+        is_probe: true,
+    };
+    let body = client().once(&asked, 1, deadline()).await.unwrap();
+    assert_eq!(&body[..], b"[]");
+    let recording = Recording::read("permission-probe");
+    let probe = &recording.exchanges()[0]["request"]["headers"];
+    let digest = probe.as_array().unwrap().iter();
+    let digest = digest.filter(|header| header[0] == "KeyDigest");
+    let digests: Vec<_> = digest.map(|header| header[1].as_str().unwrap()).collect();
+    let expected = format!(
+        "GET /service/secrets/ HTTP/1.1\r\n\
+         accept: application/json\r\n\
+         authorization: Bearer ServiceAccount {BEARER}\r\n\
+         environment: env-1\r\n\
+         keydigest: {}\r\n\
+         user-agent: phase-csi-provider/{}\r\n\
+         host: {}\r\n\r\n",
+        digests[0],
         env!("CARGO_PKG_VERSION"),
         server.address()
     );

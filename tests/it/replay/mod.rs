@@ -84,6 +84,7 @@ replays! {
         environments_without_access = "secrets-errors-no-access",
         no_environment = "secrets-errors-no-environment-header",
         a_role_without_permission = "secrets-errors-permission",
+        a_right_that_comes_and_goes = "permission-probe",
         unknown_environments = "secrets-errors-unknown-environment",
         folders_that_are_not_ascii = "secrets-path-non-ascii",
         the_query_selector = "secrets-query-selector",
@@ -150,7 +151,7 @@ fn no_recording_is_forgotten() {
     found.sort();
     known.sort_unstable();
     assert_eq!(found, known);
-    assert_eq!(found.len(), 54);
+    assert_eq!(found.len(), 55);
 }
 
 /// A client, and the host that the replay is.

@@ -7,6 +7,7 @@ mod identity;
 mod limits;
 mod random;
 mod restarts;
+mod rights;
 mod slow_work;
 mod staleness;
 

@@ -59,12 +59,16 @@ async fn a_restart_costs_at_most_one_request_a_token() {
     world.value("a").await.unwrap();
     world.mounter.flush().await;
     drop(world);
+    // And one proof that it may still be read, of two bytes.
+    let mut proofs = 0;
     for (away, asked) in [(POLL / 2, (1, 1)), (POLL * 5, (2, 1))] {
         sleep(away).await;
         let world = lives.life().await;
         assert_eq!(world.value("a").await.unwrap(), "value");
         assert_eq!(world.value("new").await.unwrap(), "value");
         assert_eq!(lives.model.requests(), asked, "after {away:?}");
+        proofs += 1;
+        assert_eq!(lives.model.probes().len(), proofs, "after {away:?}");
         assert_eq!(world.mounter.figures().from_disk, 1);
     }
 }

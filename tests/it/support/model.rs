@@ -55,6 +55,7 @@ pub struct Model {
     pub phase: Unplugged,
     sky: Arc<Mutex<Sky>>,
     log: Arc<Mutex<Vec<(Instant, Endpoint)>>>,
+    probes: Arc<Mutex<Vec<(Instant, String)>>>,
     latency: Duration,
 }
 
@@ -68,6 +69,7 @@ impl Model {
             phase: Unplugged::new(seed).unwrap(),
             sky: Arc::new(Mutex::new(fine)),
             log: Arc::default(),
+            probes: Arc::default(),
             latency,
         }
     }
@@ -88,7 +90,12 @@ impl Model {
         self.sky.lock().unwrap().tokens = weather;
     }
 
-    /// Requests so far: tokens and secrets.
+    /// When it was only asked whether an environment may be read, and which.
+    pub fn probes(&self) -> Vec<(Instant, String)> {
+        self.probes.lock().unwrap().clone()
+    }
+
+    /// Requests so far that bring something: tokens and secrets.
     pub fn requests(&self) -> (usize, usize) {
         let log = self.log.lock().unwrap();
         let tokens = log
@@ -120,10 +127,16 @@ impl Upstream for Model {
         deadline: Deadline,
     ) -> Result<Bytes, ClientError> {
         let target = asked.target();
-        self.log
-            .lock()
-            .unwrap()
-            .push((Instant::now(), target.endpoint));
+        match asked.environment.filter(|_| asked.is_probe) {
+            Some(environment) => {
+                let probe = (Instant::now(), environment.to_owned());
+                self.probes.lock().unwrap().push(probe);
+            }
+            None => {
+                let request = (Instant::now(), target.endpoint);
+                self.log.lock().unwrap().push(request);
+            }
+        }
         let weather = {
             let sky = self.sky.lock().unwrap();
             match target.endpoint {
@@ -149,7 +162,10 @@ impl Upstream for Model {
         let header = asked.authorization.header();
         let authorization = header.to_str().unwrap();
         let stranger = weather == Weather::WrongKey;
-        let said = self.phase.ask(authorization, asked.environment, stranger);
+        let said = match asked.environment.filter(|_| asked.is_probe) {
+            Some(environment) => self.phase.probe(authorization, environment),
+            None => self.phase.ask(authorization, asked.environment, stranger),
+        };
         sleep(takes - takes / 2).await;
         match weather {
             Weather::Down => Err(ClientError::ConnectionRefused(target)),
@@ -189,6 +205,9 @@ fn read(Said { status, body }: Said, target: Target) -> Result<Bytes, ClientErro
         (Endpoint::Secrets, 401 | 403) if of("cannot access") => ClientError::NoAccess(target),
         (Endpoint::Secrets, 401) if of("Environment not found") => {
             ClientError::EnvironmentUnknown(target)
+        }
+        (Endpoint::Secrets, 403) if of("network access policy") => {
+            ClientError::NetworkPolicy(target)
         }
         (Endpoint::Secrets, 403) => ClientError::PermissionMissing(target),
         (_, 401 | 403) => ClientError::TokenRefused(target),

@@ -93,6 +93,12 @@ impl Account {
         if self.access_changed {
             file.access = Some(self.grants.iter().map(|grant| grant.access(apps)).collect());
         }
+        file.may_read_secrets = self.may_read_secrets;
+        match &self.allowed {
+            None => file.allowed_addresses = None,
+            Some(blocks) if blocks.is_empty() => file.allowed_addresses = Some(Vec::new()),
+            Some(_) => {}
+        }
         for (token, live) in file.tokens.iter_mut().zip(&self.tokens) {
             token.status = live.status;
         }
