@@ -17,7 +17,7 @@ use crate::phase::client::Client;
 use crate::phase::token::Token;
 use crate::phase::{self, Answer};
 use crate::provider::{Failure, File, MountAnswer, MountRequest, MountResponse, ObjectVersion};
-use crate::quota::{Allowance, Tenant};
+use crate::quota::{self, Allowance, Budget, Exceeded, Tenant, Unit};
 use crate::render::{self, Bounds, Layout, RenderError};
 use crate::snapshot::{
     About, Ask, Figures, Made, Recipe, Refusal, Reply, Snapshot, Upstream, VolumeId,
@@ -32,18 +32,29 @@ pub struct Mounter<U = Client> {
     pod_events: Option<PodEvents>,
     node_token: Option<NodeToken>,
     sendable: usize,
+    mounts: Budget,
 }
+
+/// How many mounts there may be at once: as many as the socket takes.
+const MOUNTS: quota::Limits = quota::Limits {
+    what: "mounts at once",
+    unit: Unit::Count,
+    each: 1,
+    tenant: 256,
+    total: 512,
+};
 
 impl<U: Upstream> Mounter<U> {
     /// Over this memory, for classes that name one of these hosts.
     #[must_use]
-    pub const fn new(snapshot: Snapshot<U>, hosts: AllowedHosts) -> Self {
+    pub fn new(snapshot: Snapshot<U>, hosts: AllowedHosts) -> Self {
         Self {
             snapshot,
             hosts,
             pod_events: None,
             node_token: None,
             sendable: render::MAX_BYTES,
+            mounts: Budget::new(MOUNTS),
         }
     }
 
@@ -76,6 +87,8 @@ impl<U: Upstream> Mounter<U> {
     ) -> Result<MountAnswer, Failure> {
         let secrets = SecretString::from(Box::<str>::from(request.secrets.as_str()));
         let attributes = Attributes::parse(&request.attributes)?;
+        let place = self.mounts.meter(&Tenant::new(&attributes.pod().namespace));
+        place.take(1)?;
         let volume = volume(&attributes, &request.target_path);
         let answer = self.answer(&secrets, &attributes, volume, deadline).await;
         if let (Some(pod_events), Some(volume)) = (&self.pod_events, volume) {
@@ -85,6 +98,7 @@ impl<U: Upstream> Mounter<U> {
         Ok(MountAnswer {
             bytes: reply.bytes,
             files: reply.about.files,
+            held: vec![place, reply.memory],
         })
     }
 
@@ -321,6 +335,7 @@ fails_with!(
     AttributesError,
     ClassError,
     CredentialError,
+    Exceeded,
     RenderError,
     phase::Error
 );

@@ -22,7 +22,8 @@ use super::tell::replica;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::{CaFileError, Client};
 use crate::phase::host::HostError;
-use crate::snapshot::{Figures, Settings, Snapshot, lock};
+use crate::quota;
+use crate::snapshot::{Figures, Limits, Settings, Snapshot, lock};
 use crate::telemetry::http::{Http, ListenError, Pages};
 use crate::telemetry::metrics::ControllerMetrics;
 use place::{Place, keep};
@@ -61,6 +62,7 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
     let settings = Settings {
         request_budget: args.phase.request_budget,
         full_read: args.phase.full_read_interval,
+        limits: Limits::of_memory(quota::memory_limit()),
         ..Settings::default()
     };
     let api = ApiServer::infer().await?;

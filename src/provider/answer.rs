@@ -9,6 +9,7 @@ use tonic_prost::ProstCodec;
 use zeroize::Zeroizing;
 
 use super::{MountRequest, MountResponse};
+use crate::quota::Meter;
 
 /// The encoded [`MountResponse`] of one mount; wiped once it has been sent.
 pub struct MountAnswer {
@@ -16,6 +17,8 @@ pub struct MountAnswer {
     pub bytes: Zeroizing<Vec<u8>>,
     /// How many files are in it, each with its version.
     pub files: usize,
+    /// What it costs its namespace until it has been sent.
+    pub held: Vec<Meter>,
 }
 
 impl From<MountResponse> for MountAnswer {
@@ -23,6 +26,7 @@ impl From<MountResponse> for MountAnswer {
         Self {
             bytes: Zeroizing::new(message.encode_to_vec()),
             files: message.files.len().min(message.object_version.len()),
+            held: Vec::new(),
         }
     }
 }

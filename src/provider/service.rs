@@ -177,7 +177,8 @@ impl Mounts {
             limit.unwrap_or_else(|| Limit::new(request.metadata().as_ref(), Duration::ZERO));
         let place = self.place().await?;
         let answer = self.run(request.into_inner(), limit).await?;
-        let answer = self.check(answer)?;
+        let mut answer = self.check(answer)?;
+        let held = std::mem::take(&mut answer.held);
         debug!(
             files = answer.files,
             bytes = answer.bytes.len(),
@@ -185,7 +186,7 @@ impl Mounts {
             "mount answered"
         );
         let mut response = Response::new(answer);
-        response.extensions_mut().insert(Arc::new(place));
+        response.extensions_mut().insert(Arc::new((place, held)));
         Ok(response)
     }
 

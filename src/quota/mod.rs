@@ -11,12 +11,14 @@
 //! in turns: the tenant that has used the least processor time goes first.
 
 mod budget;
+mod container;
 mod pool;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use budget::{Budget, Exceeded, Limits, Meter, Scope, Unit};
+pub use container::memory_limit;
 pub use pool::{Job, Pool, Stopped, Turn};
 
 /// What one piece of work, such as a mount, may use.

@@ -17,7 +17,8 @@ use crate::mount::Mounter;
 use crate::phase::client::CaFileError;
 use crate::phase::host::HostError;
 use crate::provider::{self, BindError, Stopped};
-use crate::snapshot::{Settings, Snapshot, disk};
+use crate::quota;
+use crate::snapshot::{Limits, Settings, Snapshot, disk};
 use crate::telemetry::events::{AccountError, PodEvents};
 use crate::telemetry::http::{Http, ListenError, Pages};
 use crate::telemetry::live::{Dead, Live};
@@ -80,6 +81,7 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         request_budget: args.phase.request_budget,
         full_read: args.phase.full_read_interval,
         flight: args.mount_deadline,
+        limits: Limits::of_memory(quota::memory_limit()),
         ..Settings::default()
     };
     let snapshot = Snapshot::new(client, settings, store);

@@ -121,7 +121,7 @@ impl Credential {
         Ok(Self {
             id,
             authorization: token.authorization()?,
-            disk: DiskKey::derive(&secret, host.as_str()),
+            disk: DiskKey::derive(&secret, host.as_str()).of(tenant),
             asker,
             address: Lane::Address(host.clone()),
             account: Lane::Account(host.clone(), *token.account()),

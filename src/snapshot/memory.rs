@@ -30,6 +30,16 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Of a process whose memory has this limit: half of it is for secrets, the rest for
+    /// the program, for what its allocator cannot give back, and to spare.
+    #[must_use]
+    pub fn of_memory(limit: u64) -> Self {
+        Self {
+            bytes: usize::try_from(limit / 2).unwrap_or(usize::MAX),
+            ..Self::default()
+        }
+    }
+
     /// The bounds of one mount, of one tenant, and of all.
     pub(super) const fn memory(&self) -> quota::Limits {
         let total = self.bytes as u64;

@@ -75,7 +75,7 @@ use crate::deadline::Deadline;
 use crate::phase::opener::Opener;
 use crate::phase::retry::Retry;
 use crate::phase::token::Token;
-use crate::quota::Tenant;
+use crate::quota::{Meter, Tenant};
 
 /// How the node remembers.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +152,8 @@ pub struct Ask {
 pub struct Reply {
     /// The bytes that the recipe made.
     pub bytes: Zeroizing<Vec<u8>>,
+    /// What pays for them, and for as many that are sent; to be kept until then.
+    pub memory: Meter,
     /// What may be said of them.
     pub about: Arc<About>,
     /// Where they come from.

@@ -17,6 +17,7 @@ use super::upstream::Upstream;
 use super::{Reply, Source, Stale, digest, late, making, proof};
 use crate::awaited::Awaited;
 use crate::deadline::Deadline;
+use crate::quota::Meter;
 
 /// How long a mount that could be answered with what is remembered waits for Phase to
 /// send something newer; what this node does with it takes as long as it takes.
@@ -71,7 +72,10 @@ impl<'a, U: Upstream> Mount<'a, U> {
             AtOnce::Refuse(refusal) => return Err(refusal),
             AtOnce::Work(patience) => self.work(patience, exists).await?,
         };
-        Ok(self.reply(&good, source))
+        let memory = self.shared.budget.meter(&self.entry.credential.tenant);
+        // Opened here, and once more as it is sent.
+        memory.take(2 * good.memory.used())?;
+        Ok(self.reply(&good, source, memory))
     }
 
     fn at_once(&self, exists: bool) -> AtOnce {
@@ -207,7 +211,7 @@ impl<'a, U: Upstream> Mount<'a, U> {
         late::refusal(credential, &self.shared.gate, awaited, waited, is_over)
     }
 
-    fn reply(&self, good: &Good, source: Source) -> Reply {
+    fn reply(&self, good: &Good, source: Source, paid: Meter) -> Reply {
         self.shared.tally.count(source);
         self.tell(good, source);
         let credential = &self.entry.credential;
@@ -221,6 +225,7 @@ impl<'a, U: Upstream> Mount<'a, U> {
         }
         Reply {
             bytes: self.shared.vault.open(&good.sealed),
+            memory: paid,
             about: Arc::clone(&good.about),
             source,
             is_old: before.as_ref().is_some_and(Option::is_some),

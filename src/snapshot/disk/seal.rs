@@ -11,6 +11,7 @@ use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use crate::phase::primitives::{SecretKey, derive, keyed_digest};
+use crate::quota::Tenant;
 use crate::random::random;
 
 const MAGIC: &[u8; 8] = b"phasekpt";
@@ -30,6 +31,7 @@ const DIGITS: usize = 32;
 pub struct DiskKey {
     name: String,
     seal: SecretKey,
+    tenant: Option<Tenant>,
 }
 
 /// What a file holds.
@@ -67,7 +69,22 @@ impl DiskKey {
         Self {
             name: base16ct::lower::encode_string(&name[..DIGITS / 2]),
             seal: part("phase-csi-provider state directory: seal"),
+            tenant: None,
         }
+    }
+
+    /// The same, counted as what this tenant keeps.
+    #[must_use]
+    pub fn of(self, tenant: &Tenant) -> Self {
+        Self {
+            tenant: Some(tenant.clone()),
+            ..self
+        }
+    }
+
+    /// Whose it is, if that is known.
+    pub(super) const fn tenant(&self) -> Option<&Tenant> {
+        self.tenant.as_ref()
     }
 
     /// 32 hex digits.

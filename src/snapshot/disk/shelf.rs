@@ -128,7 +128,7 @@ impl Shelf {
                 let opened = open(key, kind, whole.bytes);
                 match opened.and_then(|opened| decode(&opened)) {
                     Ok(decoded) => {
-                        locked(&self.index).note(key.name(), kind, Some(size));
+                        self.note(key, kind, size);
                         return Some(decoded);
                     }
                     Err(flaw) => (flaw, Some(inode)),
@@ -221,12 +221,18 @@ impl Shelf {
         let size = sealed.len() as u64;
         self.make_room(key.name(), FILES, size.saturating_add(beside));
         folder.replace(&kind.file(key.name()), &sealed, kind == Kind::Image)?;
-        locked(&self.index).note(key.name(), kind, Some(size));
+        self.note(key, kind, size);
         Ok(())
     }
 
-    /// Removes what was least recently used until so many files and bytes fit
-    /// beside the others. What cannot be removed stays, and counts.
+    fn note(&self, key: &DiskKey, kind: Kind, size: u64) {
+        let mut index = locked(&self.index);
+        index.note(key.name(), kind, Some(size));
+        index.own(key.name(), key.tenant());
+    }
+
+    /// Removes what was least recently used of whoever keeps most, until so many files and
+    /// bytes fit beside the others. What cannot be removed stays, and counts.
     fn make_room(&self, but: &str, files: usize, bytes: u64) {
         let folder = self.folder();
         loop {
@@ -235,7 +241,7 @@ impl Shelf {
                 let (kept, size) = index.usage(but);
                 let fits = kept.saturating_add(files) <= self.limits.files
                     && size.saturating_add(bytes) <= self.limits.bytes;
-                if fits { None } else { index.least_used(but) }
+                if fits { None } else { index.gives_way(but) }
             };
             let Some(name) = least else { return };
             if self.remove(&folder, &name).is_err() {
