@@ -2,6 +2,7 @@
 
 pub mod blocks;
 mod managed;
+mod modules;
 pub mod pages;
 mod texts;
 

@@ -24,6 +24,7 @@ mod phase_http;
 mod phase_in_trouble;
 mod preview;
 mod provider;
+mod references;
 mod render;
 mod replay;
 mod rolling;

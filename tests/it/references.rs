@@ -66,10 +66,13 @@ fn secret(path: &str, key: &str, value: &str) -> Value {
 fn organisation() -> Value {
     let recording = Recording::read("secrets-all-paths");
     let production = recording.expected()["secrets"].as_array().unwrap().iter();
-    let production = production.map(|row| secret(text(row, "path"), text(row, "key"), text(row, "value")));
+    let production =
+        production.map(|row| secret(text(row, "path"), text(row, "key"), text(row, "value")));
     let sse = Recording::read("references-sse");
     let shop = sse.expected()["rows"].as_array().unwrap().iter();
-    let mut shop: Vec<_> = shop.map(|row| secret(text(row, "path"), text(row, "key"), text(row, "raw"))).collect();
+    let mut shop: Vec<_> = shop
+        .map(|row| secret(text(row, "path"), text(row, "key"), text(row, "raw")))
+        .collect();
     shop.extend([
         secret("/", "SHOP_KEY", "shop-123"),
         secret("/", "HOST", "shop.example.test"),
@@ -125,8 +128,14 @@ async fn rows_agree(file: &str) {
             _ => {
                 let status = strict.expect_err(key);
                 assert_ne!(status.code(), Code::Internal, "{status}");
-                assert!(status.message().contains(&format!("secret \"{key}\"")), "{status}");
-                assert!(status.message().contains("cannot be resolved: "), "{status}");
+                assert!(
+                    status.message().contains(&format!("secret \"{key}\"")),
+                    "{status}"
+                );
+                assert!(
+                    status.message().contains("cannot be resolved: "),
+                    "{status}"
+                );
             }
         }
     }
@@ -149,7 +158,8 @@ async fn an_app_whose_server_could_resolve_too() {
 
 /// A service of one app with these secrets, mounted whole.
 async fn mounted(secrets: Value, others: Value) -> Result<BTreeMap<String, String>, Status> {
-    let mut apps = vec![json!({"name": "a", "environments": [{"name": "production", "secrets": secrets}]})];
+    let mut apps =
+        vec![json!({"name": "a", "environments": [{"name": "production", "secrets": secrets}]})];
     apps.extend(others.as_array().unwrap().iter().cloned());
     let seed = json!({"apps": apps, "accounts": [{"name": "ci"}]});
     let emulator = Emulator::start(Options::new(Seed::from_yaml(&seed.to_string()).unwrap()));
@@ -173,7 +183,12 @@ async fn twenty_five_references_in_a_row_resolve_and_one_more_does_not() {
     assert!(files.values().all(|value| value == "end"));
     let status = mounted(chain(26), json!([])).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert!(status.message().contains("more than 25 references follow one another"), "{status}");
+    assert!(
+        status
+            .message()
+            .contains("more than 25 references follow one another"),
+        "{status}"
+    );
 }
 
 #[tokio::test]
@@ -183,7 +198,12 @@ async fn a_value_that_explodes_is_refused() {
     secrets.push(secret("/", "K20", "0123456789"));
     let status = mounted(Value::from(secrets), json!([])).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
-    assert!(status.message().contains("is larger than 4194304 bytes once its references"), "{status}");
+    assert!(
+        status
+            .message()
+            .contains("is larger than 4194304 bytes once its references"),
+        "{status}"
+    );
 }
 
 #[tokio::test]
@@ -210,21 +230,48 @@ async fn a_reference_to_one_of_two_apps_lists_both() {
     let secrets = json!([secret("/", "X", "${twin::production.WHO}")]);
     let status = mounted(secrets, json!([one, two])).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert!(status.message().contains("2 apps are named \"twin\""), "{status}");
+    assert!(
+        status.message().contains("2 apps are named \"twin\""),
+        "{status}"
+    );
 }
 
 #[tokio::test]
 async fn the_text_of_each_problem() {
     for (value, expected) in [
-        ("${NOPE}", "${NOPE} in secret \"X\" of folder \"/\" cannot be resolved: there is no \"NOPE\" in folder \"/\" of environment \"production\" in app \"a\": mend it, or keep its text with onSecretReferenceError: Warn"),
-        ("${X}", "${X} in secret \"X\" of folder \"/\" cannot be resolved: it leads back to itself: mend it, or keep its text with onSecretReferenceError: Warn"),
-        ("${qa.Y}", "${qa.Y} in secret \"X\" of folder \"/\" cannot be resolved: environment \"qa\" not found in app \"a\": it has production (names match whole, any case): mend it, or keep its text with onSecretReferenceError: Warn"),
-        ("${ghost::production.Y}", "${ghost::production.Y} in secret \"X\" of folder \"/\" cannot be resolved: app \"ghost\" not found: the token can read a (names match whole, any case): mend it, or keep its text with onSecretReferenceError: Warn"),
-        ("pa$${canary!}", "a malformed reference ${…} in secret \"X\" of folder \"/\" cannot be resolved: it names nothing that the token can read: mend it"),
-        ("${app::KEY}", "a malformed reference ${…} in secret \"X\" of folder \"/\" cannot be resolved: it has no known form: use ${KEY}, ${env.KEY} or ${app::env./folder/KEY}: mend it, or keep its text with onSecretReferenceError: Warn"),
+        (
+            "${NOPE}",
+            "${NOPE} in secret \"X\" of folder \"/\" cannot be resolved: there is no \"NOPE\" in folder \"/\" of environment \"production\" in app \"a\": mend it, or keep its text with onSecretReferenceError: Warn",
+        ),
+        (
+            "${X}",
+            "${X} in secret \"X\" of folder \"/\" cannot be resolved: it leads back to itself: mend it, or keep its text with onSecretReferenceError: Warn",
+        ),
+        (
+            "${qa.Y}",
+            "${qa.Y} in secret \"X\" of folder \"/\" cannot be resolved: environment \"qa\" not found in app \"a\": it has production (names match whole, any case): mend it, or keep its text with onSecretReferenceError: Warn",
+        ),
+        (
+            "${ghost::production.Y}",
+            "${ghost::production.Y} in secret \"X\" of folder \"/\" cannot be resolved: app \"ghost\" not found: the token can read a (names match whole, any case): mend it, or keep its text with onSecretReferenceError: Warn",
+        ),
+        (
+            "pa$${canary!}",
+            "a malformed reference ${…} in secret \"X\" of folder \"/\" cannot be resolved: it names nothing that the token can read: mend it",
+        ),
+        (
+            "${app::KEY}",
+            "a malformed reference ${…} in secret \"X\" of folder \"/\" cannot be resolved: it has no known form: use ${KEY}, ${env.KEY} or ${app::env./folder/KEY}: mend it, or keep its text with onSecretReferenceError: Warn",
+        ),
     ] {
-        let status = mounted(json!([secret("/", "X", value)]), json!([])).await.unwrap_err();
-        assert!(status.message().starts_with(expected), "{}", status.message());
+        let status = mounted(json!([secret("/", "X", value)]), json!([]))
+            .await
+            .unwrap_err();
+        assert!(
+            status.message().starts_with(expected),
+            "{}",
+            status.message()
+        );
         assert!(!status.message().contains("canary"));
     }
 }
