@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
-use phase_csi_provider::phase::opener::Opener;
+use phase_csi_provider::phase::opener;
+use phase_csi_provider::quota::{Allowance, Pool, Tenant};
 
 #[path = "recorded/mod.rs"]
 mod recorded;
@@ -89,15 +90,35 @@ fn bare_against_whole(recorded: &Recorded) {
     );
 }
 
+/// Work that has so many cores.
+fn on_cores(cores: usize) -> Allowance {
+    let pool = Pool::new(cores, Duration::from_secs(3_600));
+    Allowance {
+        job: pool.job(&Tenant::new("bench")),
+        ..Allowance::alone()
+    }
+}
+
+/// Another piece of work on the same cores.
+fn again(work: &Allowance) -> Allowance {
+    Allowance {
+        job: work.job.clone(),
+        ..Allowance::alone()
+    }
+}
+
 fn two_cores_against_one(recorded: &Recorded) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let environment = recorded.environment(1000);
-    let open = |opener: &Opener| {
+    let open = |work: &Allowance| {
         let begun = Instant::now();
-        runtime.block_on(opener.open(all(&environment))).unwrap();
+        let work = again(work);
+        runtime
+            .block_on(opener::open(&work, all(&environment)))
+            .unwrap();
         begun.elapsed()
     };
-    let (one, two) = (Opener::new(1), Opener::new(2));
+    let (one, two) = (on_cores(1), on_cores(2));
     open(&two);
     let (mut ones, mut twos) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -123,20 +144,20 @@ fn two_cores_against_one(recorded: &Recorded) {
 fn small_beside_large(recorded: &Recorded) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (large, small) = (recorded.environment(1000), recorded.environment(10));
-    let opener = Opener::new(2);
+    let work = on_cores(2);
     let (mut waits, mut larges) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (wait, whole) = runtime.block_on(async {
             let begun = Instant::now();
             let many: Vec<_> = (0..10)
                 .map(|_| {
-                    let (opener, rows) = (opener.clone(), all(&large));
-                    tokio::spawn(async move { opener.open(rows).await.map(drop) })
+                    let (work, rows) = (again(&work), all(&large));
+                    tokio::spawn(async move { opener::open(&work, rows).await.map(drop) })
                 })
                 .collect();
             tokio::time::sleep(Duration::from_millis(5)).await;
             let asked = Instant::now();
-            opener.open(all(&small)).await.unwrap();
+            opener::open(&again(&work), all(&small)).await.unwrap();
             let wait = asked.elapsed();
             for one in many {
                 one.await.unwrap().unwrap();

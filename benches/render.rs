@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use phase_csi_provider::phase::environment::Secret;
 use phase_csi_provider::phase::folder::Folder;
-use phase_csi_provider::phase::opener::Opener;
-use phase_csi_provider::phase::{Answer, Selected};
+use phase_csi_provider::phase::{Answer, BadReferences, Selected, opener};
+use phase_csi_provider::quota::Allowance;
 use phase_csi_provider::render::format::{Format, Pair};
 use phase_csi_provider::render::template::Template;
 use phase_csi_provider::render::wiped::WipedBuffer;
@@ -37,9 +37,9 @@ fn main() {
     for count in [50, 1000] {
         let environment = recording.environment(count);
         let open = || {
-            let opener = Opener::new(1);
-            let opened = runtime.block_on(opener.open(all(&environment)));
-            opened.unwrap().into_iter().flatten().collect::<Vec<_>>()
+            let opened = runtime.block_on(opener::open(&Allowance::alone(), all(&environment)));
+            let opened = opened.unwrap().into_iter().flatten();
+            opened.map(|opened| opened.secret).collect::<Vec<_>>()
         };
         formats(&open(), &|| drop(black_box(open())));
     }
@@ -114,8 +114,9 @@ fn answer(secrets: &[Secret]) -> Answer {
         selected: vec![Selected {
             environment: String::new(),
             secrets: secrets.iter().enumerate().map(named).collect(),
+            dynamic: Vec::new(),
         }],
-        warnings: Vec::new(),
+        kept: BadReferences::default(),
         fetched: 1,
         version_key: [1; 32].into(),
     }

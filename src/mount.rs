@@ -209,7 +209,7 @@ async fn make(
     sendable: usize,
     allowance: Allowance,
 ) -> Result<Made, Refusal> {
-    for warning in &answer.warnings {
+    for warning in answer.warnings() {
         warn!(class, "{warning}");
     }
     let Allowance { job, memory } = allowance;

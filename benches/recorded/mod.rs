@@ -71,7 +71,7 @@ pub(crate) fn all(environment: &Arc<Environment>) -> Vec<Sealed> {
         tags: Vec::new(),
         keys: Keys::All,
     };
-    let rows = environment.select(&filter).into_iter();
+    let rows = environment.select(&filter).unwrap().into_iter();
     rows.map(|row| Sealed::new(Arc::clone(environment), row))
         .collect()
 }

@@ -75,7 +75,7 @@ pub(super) fn parse<'a>(
     let allow_empty = form.switch(ALLOW_EMPTY);
     let max_stale = form.max_stale();
     let defaults = form.defaults();
-    let (selections, objects) = form.objects(defaults).into_iter().unzip();
+    let (selections, objects): (Vec<_>, _) = form.objects(defaults).into_iter().unzip();
     let mirrors = form
         .untrimmed(MIRROR)
         .map(|text| mirror::parse(text, &mut form.mistakes));
@@ -87,7 +87,7 @@ pub(super) fn parse<'a>(
         query: Query {
             host: host.unwrap_or_default(),
             app,
-            selections,
+            selections: selections.into(),
             on_reference_error,
         },
         layout: Layout {

@@ -17,7 +17,7 @@ use super::plan::{Form, Plan};
 use crate::cause::Cause;
 use crate::mistakes::Mistakes;
 use crate::phase::environment::Secret;
-use crate::phase::{Answer, Selected};
+use crate::phase::{Answer, BadReferences, Selected};
 use crate::quota::Allowance;
 use crate::render::wiped::WipedBuffer;
 use crate::render::{Bounds, Layout, RenderError, VersionKey, files_within};
@@ -170,7 +170,7 @@ fn text(
     data: impl Fn(&Form) -> Result<Data, Mistakes<DataMistake>>,
 ) -> Option<SecretSlice<u8>> {
     let mut buffer = WipedBuffer::new(MOST_BYTES);
-    let unresolved = serde_json::to_string(&some(&answer.warnings)).ok()?;
+    let unresolved = serde_json::to_string(&some(&answer.kept)).ok()?;
     write!(buffer, "{{\"unresolved\":{unresolved},\"parts\":[").ok()?;
     for (number, form) in forms.iter().enumerate() {
         if number > 0 {
@@ -193,11 +193,11 @@ fn text(
 }
 
 /// The first few lines, and how many more there are.
-fn some(lines: &[String]) -> Vec<String> {
+fn some(kept: &BadReferences) -> Vec<String> {
     const SHOWN: usize = 3;
-    let mut some: Vec<_> = lines.iter().take(SHOWN).cloned().collect();
-    if lines.len() > SHOWN {
-        some.push(format!("and {} more", lines.len() - SHOWN));
+    let mut some: Vec<_> = kept.lines().take(SHOWN.min(kept.first.len())).collect();
+    if kept.count > some.len() {
+        some.push(format!("and {} more", kept.count - some.len()));
     }
     some
 }

@@ -6,9 +6,11 @@ use futures_util::future::BoxFuture;
 
 use super::Error;
 use super::agreed::Agreed;
+use super::choose::Home;
+use super::directory::{Directory, Key};
 use super::environment::{Environment, Place, Table};
 use super::keyring::Keyring;
-use super::wire::{App, EnvironmentKey};
+use super::wire::EnvironmentKey;
 
 /// Where the rows of an environment come from: Phase itself, or what is
 /// remembered of it.
@@ -33,19 +35,16 @@ pub struct EnvironmentRows {
 pub(super) struct Account<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) keyring: &'a Keyring,
-    pub(super) apps: &'a [App],
+    pub(super) directory: &'a Arc<Directory>,
 }
 
 impl Account<'_> {
     /// One environment whole.
     ///
     /// Not by folder: a local reference means the top folder, and a folder whose
-    /// name is not ASCII cannot be asked for at all.
-    pub(super) async fn fetch(
-        &self,
-        app: &App,
-        key: &EnvironmentKey,
-    ) -> Result<Arc<Environment>, Error> {
+    /// name is beyond Latin-1 cannot be asked for at all.
+    pub(super) async fn fetch(&self, at: Key) -> Result<Home, Error> {
+        let (app, key) = (self.directory.app(at.app), self.directory.key(at));
         let keys = self.keyring.environment(&app.name, key)?;
         let EnvironmentRows { table, agreed } = self.source.rows(key).await?;
         let place = Place {
@@ -54,6 +53,10 @@ impl Account<'_> {
             environment_id: key.environment.id.clone(),
             environment: key.environment.name.clone(),
         };
-        Ok(Arc::new(Environment::new(place, keys.with(agreed), table)))
+        let environment = Environment::new(place, keys.with(agreed), table);
+        Ok(Home {
+            key: at,
+            environment: Arc::new(environment),
+        })
     }
 }

@@ -38,6 +38,15 @@ pub(crate) fn open_bytes(
     open_blob(&key, blob)
 }
 
+/// No less than the bytes that an envelope opens to.
+pub(super) const fn most_bytes(envelope: &str) -> usize {
+    const HEAD: usize = "ph:v1:".len() + 64 + ":".len();
+    // Of the blob's tag and nonce.
+    const TAIL: usize = 16 + 24;
+    let blob = envelope.len().saturating_sub(HEAD) / 4 * 3;
+    blob.saturating_sub(TAIL)
+}
+
 fn split(envelope: &str) -> Result<([u8; 32], Zeroizing<Vec<u8>>), DoesNotOpen> {
     let rest = envelope.strip_prefix("ph:v1:").ok_or(DoesNotOpen)?;
     let (writer, blob) = rest.split_once(':').ok_or(DoesNotOpen)?;

@@ -1,72 +1,163 @@
 //! Fills values in, targets before those who refer to them.
+//!
+//! First it is counted how long every value becomes: a few small values can refer to a
+//! large one so often that no memory would do.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::Error;
 use super::environment::Secret;
 use super::gather::{Edge, Node};
-use super::resolve::Problem;
+use super::resolve::{BadReference, BadReferences, Problem};
+use super::selection::clipped;
+use super::{Error, OnReferenceError};
+use crate::quota::{Meter, Turn};
 
 /// As deep as the server itself goes.
 pub(super) const DEEPEST: usize = 25;
 /// No answer can be larger than the driver's receive limit; far less is sane.
-const LARGEST: usize = 4 * 1024 * 1024;
+const LARGEST: u64 = 4 << 20;
+/// All values with references of one class, once they are resolved.
+const LARGEST_SUM: u64 = 16 << 20;
 
-/// References that cannot be resolved: whose, where in its value, why.
-pub(super) type Problems = Vec<(usize, Range<usize>, Problem)>;
+/// Secrets whose references are resolved.
+pub(super) struct Resolved {
+    /// The secrets, in the order given.
+    pub(super) secrets: Vec<Arc<Secret>>,
+    /// References whose text was kept.
+    pub(super) kept: BadReferences,
+}
 
-/// The value of every node, and what could not be resolved. A value in a
+/// The first `wanted` secrets of all nodes, with their references replaced. A value in a
 /// circle stays whole, as it is stored.
-pub(super) fn fill_in(nodes: &[Node]) -> Result<(Vec<SecretString>, Problems), Error> {
+pub(super) fn fill_in(
+    mut nodes: Vec<Node>,
+    wanted: usize,
+    mode: OnReferenceError,
+    memory: &Meter,
+    turn: &Turn,
+) -> Result<Resolved, Error> {
     let Order {
         nodes: order,
         circular,
-    } = targets_first(nodes);
-    let mut values: Vec<Option<SecretString>> = (0..nodes.len()).map(|_| None).collect();
-    let mut depths = vec![0; nodes.len()];
-    let mut problems = Vec::new();
+    } = targets_first(&nodes);
+    let order: Vec<_> = order
+        .into_iter()
+        .filter(|node| !circular.contains(node))
+        .collect();
+    deep(&nodes, &order)?;
+    let kept = bad(&nodes, &circular);
+    if mode == OnReferenceError::Fail && kept.count > 0 {
+        return Err(Error::References(kept));
+    }
+    let lengths = lengths(&nodes, &order)?;
+    let sum = lengths
+        .values()
+        .fold(0, |sum: u64, &length| sum.saturating_add(length));
+    if sum > LARGEST_SUM {
+        return Err(Error::LargeSum {
+            bytes: sum,
+            most: LARGEST_SUM,
+        });
+    }
+    memory.take(sum)?;
     for node in order {
-        let Node { secret, edges, .. } = &nodes[node];
-        if circular.contains(&node) {
-            values[node] = Some(secret.value.clone());
-            problems.extend(circle(nodes, node, &circular));
-            continue;
+        turn.checkpoint()?;
+        if let Some(&length) = lengths.get(&node) {
+            let value = replaced(&nodes, node, length as usize);
+            nodes[node].value = Some(value);
         }
-        let targets = edges.iter().filter_map(|edge| edge.target.as_ref().ok());
-        depths[node] = targets.map(|&target| depths[target] + 1).max().unwrap_or(0);
+    }
+    let secrets = nodes.into_iter().take(wanted);
+    Ok(Resolved {
+        secrets: secrets.map(|node| Arc::new(node.resolved())).collect(),
+        kept,
+    })
+}
+
+/// No chain of references may be too long.
+fn deep(nodes: &[Node], order: &[usize]) -> Result<(), Error> {
+    let mut depths = vec![0; nodes.len()];
+    for &node in order {
+        let Node { secret, edges, .. } = &nodes[node];
+        let targets = edges.iter().filter_map(Edge::target);
+        depths[node] = targets.map(|target| depths[target] + 1).max().unwrap_or(0);
         if depths[node] > DEEPEST {
-            return Err(Error::Reference {
+            let deep = BadReference {
                 reference: "a reference".to_owned(),
-                key: secret.key.clone(),
+                key: clipped(&secret.key),
                 folder: secret.folder.clone(),
-                problem: Box::new(Problem::Deep),
-            });
+                problem: Problem::Deep,
+            };
+            return Err(Error::References(BadReferences {
+                first: vec![deep],
+                count: 1,
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// The references that lead nowhere, and of each value in a circle the first that keeps
+/// it there.
+fn bad(nodes: &[Node], circular: &HashSet<usize>) -> BadReferences {
+    let mut all = BadReferences::default();
+    let mut add = |secret: &Secret, edge: &Edge, problem: &Problem| {
+        all.count += 1;
+        if all.first.len() < BadReferences::SHOWN {
+            let text = &secret.value.expose_secret()[edge.place.clone()];
+            all.first
+                .push(BadReference::new(text, secret, problem.clone()));
+        }
+    };
+    for (number, Node { secret, edges, .. }) in nodes.iter().enumerate() {
+        if circular.contains(&number) {
+            let closes = |edge: &&Edge| edge.target().is_some_and(|to| circular.contains(&to));
+            if let Some(edge) = edges.iter().find(closes) {
+                add(secret, edge, &Problem::Circle);
+            }
+            continue;
         }
         for edge in edges {
             if let Err(problem) = &edge.target {
-                problems.push((node, edge.place.clone(), problem.clone()));
+                add(secret, edge, problem);
             }
         }
-        values[node] = Some(replaced(secret, edges, &values)?);
     }
-    problems.sort_by_key(|(node, place, _)| (*node, place.start));
-    let values = values.into_iter().map(Option::unwrap_or_default);
-    Ok((values.collect(), problems))
+    all
 }
 
-/// The first reference of a node that keeps it in its circle.
-fn circle(
-    nodes: &[Node],
-    node: usize,
-    circular: &HashSet<usize>,
-) -> Option<(usize, Range<usize>, Problem)> {
-    let closes = |edge: &&Edge| edge.target.as_ref().is_ok_and(|to| circular.contains(to));
-    let edge = nodes[node].edges.iter().find(closes)?;
-    Some((node, edge.place.clone(), Problem::Circle))
+/// How long the values become that change; of all others nothing is said.
+fn lengths(nodes: &[Node], order: &[usize]) -> Result<HashMap<usize, u64>, Error> {
+    let mut lengths: HashMap<usize, u64> = HashMap::new();
+    for &node in order {
+        let Node { secret, edges, .. } = &nodes[node];
+        let raw = |node: usize| nodes[node].secret.value.expose_secret().len() as u64;
+        let mut length = raw(node);
+        let mut changes = false;
+        for edge in edges {
+            if let Some(target) = edge.target() {
+                changes = true;
+                let of = lengths.get(&target).copied();
+                length = (length - edge.place.len() as u64)
+                    .saturating_add(of.unwrap_or_else(|| raw(target)));
+            }
+        }
+        if length > LARGEST && changes {
+            return Err(Error::LargeValue {
+                key: clipped(&secret.key),
+                folder: secret.folder.clone(),
+                most: LARGEST,
+            });
+        }
+        if changes {
+            lengths.insert(node, length);
+        }
+    }
+    Ok(lengths)
 }
 
 /// All nodes, each after those it refers to, save for those in a circle.
@@ -79,7 +170,7 @@ fn targets_first(nodes: &[Node]) -> Order {
     let mut referrers = vec![Vec::new(); nodes.len()];
     let mut waiting = vec![0; nodes.len()];
     for (node, Node { edges, .. }) in nodes.iter().enumerate() {
-        for &target in edges.iter().filter_map(|edge| edge.target.as_ref().ok()) {
+        for target in edges.iter().filter_map(Edge::target) {
             referrers[target].push(node);
             waiting[node] += 1;
         }
@@ -127,7 +218,7 @@ fn in_circles(nodes: &[Node], left: &[usize]) -> Vec<usize> {
     let mut referred: HashMap<usize, usize> = left.iter().map(|&node| (node, 0)).collect();
     let targets = |node: usize| {
         let edges = nodes[node].edges.iter();
-        edges.filter_map(|edge| edge.target.as_ref().ok().copied())
+        edges.filter_map(Edge::target)
     };
     for &node in left {
         for target in targets(node) {
@@ -157,36 +248,21 @@ fn in_circles(nodes: &[Node], left: &[usize]) -> Vec<usize> {
     circular
 }
 
-/// The value with each resolvable reference replaced; the new text is not
+/// The value of a node with each resolvable reference replaced; the new text is not
 /// searched for references again.
-fn replaced(
-    secret: &Secret,
-    edges: &[Edge],
-    values: &[Option<SecretString>],
-) -> Result<SecretString, Error> {
+fn replaced(nodes: &[Node], node: usize, length: usize) -> SecretString {
+    let Node { secret, edges, .. } = &nodes[node];
     let raw = secret.value.expose_secret();
-    let resolved = |edge: &Edge| {
-        let target = *edge.target.as_ref().ok()?;
-        Some(values[target].as_ref()?.expose_secret())
-    };
-    let added: usize = edges.iter().filter_map(resolved).map(str::len).sum();
-    if raw.len() + added > LARGEST {
-        return Err(Error::LargeValue {
-            key: secret.key.clone(),
-            folder: secret.folder.clone(),
-            most: LARGEST,
-        });
-    }
     // Reserved in full, so that growing leaves no copy behind.
-    let mut text = Zeroizing::new(String::with_capacity(raw.len() + added));
+    let mut text = Zeroizing::new(String::with_capacity(length));
     let mut at = 0;
     for edge in edges {
-        if let Some(value) = resolved(edge) {
+        if let Some(target) = edge.target() {
             text.push_str(&raw[at..edge.place.start]);
-            text.push_str(value);
+            text.push_str(nodes[target].shown().expose_secret());
             at = edge.place.end;
         }
     }
     text.push_str(&raw[at..]);
-    Ok(SecretString::from(Box::<str>::from(text.as_str())))
+    SecretString::from(Box::<str>::from(text.as_str()))
 }

@@ -11,8 +11,10 @@ pub mod allowed;
 pub mod args;
 mod choose;
 pub mod client;
+pub mod directory;
 pub mod envelope;
 pub mod environment;
+mod error;
 mod expand;
 pub mod folder;
 mod gather;
@@ -25,6 +27,7 @@ pub mod reference;
 pub mod resolve;
 pub mod retry;
 pub mod selection;
+mod tags;
 pub mod token;
 pub mod wire;
 
@@ -37,26 +40,24 @@ use futures_util::future::BoxFuture;
 use account::Account;
 pub use account::{EnvironmentRows, Source};
 use choose::Chosen;
-use client::{Authorization, Client, ClientError, UnusableBearer};
-use environment::{Filter, RowError, Secret, Table};
-use folder::Folder;
+use client::{Authorization, Client};
+use directory::Directory;
+use environment::{Filter, Secret, Table};
+pub use error::Error;
 use host::Host;
-use keyring::{Keyring, KeyringError};
-use opener::Opener;
+use keyring::Keyring;
 use primitives::SecretKey;
-use resolve::Problem;
-use selection::{AppSelector, SelectionError};
+pub use resolve::{BadReference, BadReferences};
+use selection::AppSelector;
 use token::Token;
-use wire::{EnvironmentKey, TokensAnswer};
+use wire::EnvironmentKey;
 
-use crate::cause::Cause;
 use crate::deadline::Deadline;
-use crate::quota::Exceeded;
+use crate::quota::{Allowance, Turn};
 
 /// The door of this room.
 pub struct Phase {
     client: Client,
-    opener: Opener,
 }
 
 /// What a mount wants to know.
@@ -67,7 +68,7 @@ pub struct Query {
     /// Which app.
     pub app: AppSelector,
     /// Which secrets of the app.
-    pub selections: Vec<Selection>,
+    pub selections: Arc<[Selection]>,
     /// What becomes of a reference that cannot be resolved.
     pub on_reference_error: OnReferenceError,
 }
@@ -97,8 +98,8 @@ pub struct Answer {
     pub app: String,
     /// What each selection of the query took, in the query's order.
     pub selected: Vec<Selected>,
-    /// References whose text was kept, one line each, without any value.
-    pub warnings: Vec<String>,
+    /// References whose text was kept.
+    pub kept: BadReferences,
     /// How many environments were fetched, referenced ones included: one request each.
     pub fetched: usize,
     /// A key of the account for [`VERSION_PURPOSE`]: equal for all its tokens.
@@ -106,6 +107,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What was left as it is, or left out, one line each, without any value: a bounded
+    /// number of lines.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let dynamic = self.selected.iter().flat_map(|selected| &selected.dynamic);
+        let dynamic: BTreeSet<_> = dynamic.cloned().collect();
+        let dynamic = dynamic.into_iter().take(BadReferences::SHOWN);
+        self.kept.lines().chain(dynamic).collect()
+    }
+
     /// The environments that were read, for people.
     #[must_use]
     pub fn environments(&self) -> String {
@@ -125,126 +136,19 @@ pub struct Selected {
     pub environment: String,
     /// The secrets; one that several selections took is shared.
     pub secrets: Vec<Arc<Secret>>,
+    /// Dynamic secrets that it would have taken if they were served: a line for each of
+    /// the first few.
+    pub dynamic: Vec<String>,
 }
 
 /// What the answer's version key is derived for.
 pub const VERSION_PURPOSE: &str = "phase-csi-provider object version v1";
 
-/// Why secrets could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The request failed.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// A token that no header can carry.
-    #[error(transparent)]
-    Bearer(#[from] UnusableBearer),
-    /// There is no room for what was opened or made of it.
-    #[error(transparent)]
-    Exceeded(#[from] Exceeded),
-    /// Keys do not open.
-    #[error(transparent)]
-    Keyring(#[from] KeyringError),
-    /// A value grew too large by its references.
-    #[error(
-        "secret \"{key}\" in folder \"{folder}\" is larger than {most} bytes once its references are resolved: shorten it"
-    )]
-    LargeValue {
-        /// Its key.
-        key: String,
-        /// Its folder.
-        folder: Folder,
-        /// The limit in bytes.
-        most: usize,
-    },
-    /// What somebody else was told who asked the same.
-    #[error("{text}")]
-    Told {
-        /// Why.
-        cause: Cause,
-        /// In which words.
-        text: String,
-    },
-    /// What was listed is not what is there any more.
-    #[error(
-        "environments changed in Phase while they were read: the mount is retried automatically"
-    )]
-    Moved,
-    /// A reference cannot be resolved.
-    #[error(
-        "{reference} in secret \"{key}\" of folder \"{folder}\" cannot be resolved: {problem}: mend it, or keep its text with onSecretReferenceError: Warn"
-    )]
-    Reference {
-        /// The reference as it may be shown.
-        reference: String,
-        /// The key whose value holds it.
-        key: String,
-        /// That key's folder.
-        folder: Folder,
-        /// Why.
-        problem: Box<Problem>,
-    },
-    /// A row does not open.
-    #[error(transparent)]
-    Row(#[from] RowError),
-    /// App or environment not found.
-    #[error(transparent)]
-    Selection(#[from] SelectionError),
-    /// Selections name more environments than is sane.
-    #[error("objects name more than {most} environments: mount fewer in one class")]
-    TooManyEnvironments {
-        /// The limit.
-        most: usize,
-    },
-    /// Selections take more secrets than is sane.
-    #[error(
-        "objects take more than {most} secrets together: select fewer in each entry, or make two classes"
-    )]
-    TooManySelected {
-        /// The limit.
-        most: usize,
-    },
-    /// References lead to more than is sane.
-    #[error("references lead to more than {most} {what}: mount fewer secrets in one class")]
-    TooManyReferences {
-        /// What there is too much of.
-        what: &'static str,
-        /// The limit.
-        most: usize,
-    },
-}
-
-impl Error {
-    /// The cause that decides the gRPC code.
-    #[must_use]
-    pub const fn cause(&self) -> Cause {
-        match self {
-            Self::Bearer(_) => Cause::RefusedCredential,
-            Self::Client(error) => error.cause(),
-            Self::Exceeded(error) => error.cause(),
-            Self::Keyring(error) => error.cause(),
-            Self::LargeValue { .. }
-            | Self::TooManyEnvironments { .. }
-            | Self::TooManyReferences { .. }
-            | Self::TooManySelected { .. } => Cause::TooLarge,
-            Self::Moved => Cause::Unreachable,
-            Self::Told { cause, .. } => *cause,
-            Self::Reference { problem, .. } => problem.cause(),
-            Self::Row(error) => error.cause(),
-            Self::Selection(error) => error.cause(),
-        }
-    }
-}
-
 impl Phase {
-    /// Over this client, opening on all cores.
+    /// Over this client, for one person alone.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self {
-            client,
-            opener: Opener::default(),
-        }
+    pub const fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// The secrets that a query names, as a token opens them, asked for here and
@@ -270,7 +174,8 @@ impl Phase {
             authorization: &authorization,
             deadline,
         };
-        open(&self.opener, token, &tokens, query, &source).await
+        let directory = Arc::new(Directory::from(tokens));
+        open(&Allowance::alone(), token, &directory, query, &source).await
     }
 }
 
@@ -307,39 +212,51 @@ impl Source for Direct<'_> {
 /// # Errors
 /// [`Error`]; all or nothing, never a part.
 pub async fn open(
-    opener: &Opener,
+    allowance: &Allowance,
     token: &Token,
-    tokens: &TokensAnswer,
+    directory: &Arc<Directory>,
     query: &Query,
     source: &dyn Source,
 ) -> Result<Answer, Error> {
-    let keyring = Keyring::unlock(token, &tokens.wrapped_key_share)?;
-    let app = query.app.choose(&tokens.apps)?;
+    let keyring = Keyring::unlock(token, &directory.answer().wrapped_key_share)?;
+    let app = query.app.choose(directory)?;
     let account = Account {
         source,
         keyring: &keyring,
-        apps: &tokens.apps,
+        directory,
     };
     let Chosen {
-        environments,
+        homes,
         secrets,
         taken,
-    } = choose::choose(&account, opener, app, &query.selections).await?;
+    } = choose::choose(&account, allowance, app, &query.selections).await?;
+    let names: Vec<_> = homes.iter().map(|home| home.name().to_owned()).collect();
     let mode = query.on_reference_error;
-    let resolved = resolve::resolve(&account, opener, environments, secrets, mode).await?;
-    let secrets = |taken: Vec<usize>| {
-        let taken = taken.into_iter();
-        taken.map(|index| Arc::clone(&resolved.secrets[index]))
-    };
-    let selected = taken.into_iter().map(|taken| Selected {
-        environment: taken.environment,
-        secrets: secrets(taken.secrets).collect(),
+    let (resolved, fetched) = resolve::resolve(&account, allowance, homes, secrets, mode).await?;
+    let selected = taken.into_iter().map(|taken| {
+        let secrets = taken.secrets.into_iter();
+        Selected {
+            environment: names[taken.home as usize].clone(),
+            secrets: secrets
+                .map(|index| Arc::clone(&resolved.secrets[index as usize]))
+                .collect(),
+            dynamic: taken.dynamic,
+        }
     });
     Ok(Answer {
-        app: app.name.clone(),
+        app: directory.app(app).name.clone(),
         selected: selected.collect(),
-        warnings: resolved.warnings,
-        fetched: resolved.fetched,
+        kept: resolved.kept,
+        fetched,
         version_key: keyring.derive(VERSION_PURPOSE),
     })
+}
+
+/// Runs heavy work off the runtime's workers, in turns; it ends when nobody waits for it
+/// any more.
+async fn run<T: Send + 'static>(
+    allowance: &Allowance,
+    work: impl FnOnce(&Turn) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    allowance.job.run(work).await?
 }

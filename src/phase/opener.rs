@@ -5,23 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
 use futures_util::future::join_all;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_blocking;
 
-use super::environment::{Environment, RowError, Secret};
+use super::environment::{Environment, Secret};
 use super::keys::Keys;
-use crate::awaited::{Awaited, waiting};
-
-/// Opens many rows on all cores, in turns with other mounts.
-///
-/// Rows are opened in small pieces on the blocking threads, at most one piece a
-/// core at a time. After each piece whoever waits is let in first, so a small
-/// mount overtakes a large one; while nobody waits, no thread is given up.
-#[derive(Clone, Debug)]
-pub struct Opener {
-    turns: Arc<Semaphore>,
-    cores: usize,
-}
+use super::{Error, Selection, run};
+use crate::quota::{Allowance, Meter, Turn};
 
 /// A row of an environment.
 #[derive(Clone)]
@@ -30,17 +18,34 @@ pub struct Sealed {
     pub environment: Arc<Environment>,
     /// The row's index in it.
     pub row: usize,
-    /// Whose globs decide whether it is wanted; nothing means it is.
-    pub wanted: Option<Wanted>,
+    /// As what it is wanted.
+    pub wanted: Wanted,
 }
 
-/// Whose globs decide, by the key, whether a row is wanted.
+/// As what a row is wanted.
 #[derive(Clone)]
-pub struct Wanted {
-    /// What each selection takes.
-    pub keys: Arc<[Keys]>,
-    /// Which of them may take the row.
-    pub by: Arc<[usize]>,
+pub enum Wanted {
+    /// Whatever its key is.
+    Whole,
+    /// As this key, by whose digest it was found.
+    As(String),
+    /// By some of these selections.
+    By {
+        /// All selections of the query.
+        selections: Arc<[Selection]>,
+        /// Those whose keys decide whether they take it.
+        some: Box<[u32]>,
+        /// Whether it is wanted also where none of them takes it.
+        always: bool,
+    },
+}
+
+/// An opened row.
+pub struct Opened {
+    /// What was in it.
+    pub secret: Secret,
+    /// Which of the selections that were to decide take it.
+    pub by: Vec<u32>,
 }
 
 impl Sealed {
@@ -50,135 +55,131 @@ impl Sealed {
         Self {
             environment,
             row,
-            wanted: None,
+            wanted: Wanted::Whole,
         }
     }
 
-    fn open(&self) -> Result<Option<Secret>, RowError> {
-        let Some(Wanted { keys, by }) = &self.wanted else {
-            return self.environment.open(self.row).map(Some);
-        };
-        let wanted = |key: &str| by.iter().any(|&number| keys[number].take(key));
-        self.environment.open_if(self.row, wanted)
+    fn open(&self, turn: &Turn) -> Result<Option<Opened>, Error> {
+        let mut by = Vec::new();
+        let opened = self
+            .environment
+            .open_if(self.row, |key| match &self.wanted {
+                Wanted::Whole => Ok(true),
+                Wanted::As(wanted) => self.is(key, wanted),
+                Wanted::By {
+                    selections,
+                    some,
+                    always,
+                } => {
+                    for &number in some {
+                        turn.checkpoint()?;
+                        if self.takes(&selections[number as usize].filter.keys, key)? {
+                            by.push(number);
+                        }
+                    }
+                    Ok(*always || !by.is_empty())
+                }
+            })?;
+        Ok(opened.map(|secret| Opened { secret, by }))
+    }
+
+    /// What was found by a key's digest must have that key.
+    fn is(&self, key: &str, wanted: &str) -> Result<bool, Error> {
+        match key == wanted {
+            true => Ok(true),
+            false => Err(self.environment.is_another(self.row, wanted).into()),
+        }
+    }
+
+    fn takes(&self, keys: &Keys, key: &str) -> Result<bool, Error> {
+        match keys {
+            Keys::One(wanted) => self.is(key, wanted),
+            Keys::All | Keys::Matching(_) => Ok(keys.take(key)),
+        }
     }
 }
 
 /// A piece takes about 2 ms: two X25519 agreements of 25 µs a row, and the rest.
-const ROWS_A_PIECE: usize = 32;
+pub(super) const ROWS_A_PIECE: usize = 32;
 
-impl Opener {
-    /// For this many cores.
-    #[must_use]
-    pub fn new(cores: usize) -> Self {
-        Self {
-            turns: Arc::new(Semaphore::new(cores.max(1))),
-            cores: cores.max(1),
-        }
-    }
-
-    /// Opens rows, in the order given; nothing for one whose key is not wanted. Dropping the future ends the work after
-    /// the pieces under way.
-    ///
-    /// # Errors
-    /// The first row that does not open.
-    pub async fn open(&self, rows: Vec<Sealed>) -> Result<Vec<Option<Secret>>, RowError> {
-        let workers = rows.len().div_ceil(ROWS_A_PIECE).min(self.cores);
-        let job = StopOnDrop(Arc::new(Job::new(rows)));
-        let workers = (0..workers).map(|_| self.worker(&job.0));
-        let mut pieces: Vec<Piece> = join_all(workers).await.into_iter().flatten().collect();
-        pieces.sort_by_key(|piece| piece.first);
-        let opened: Result<Vec<_>, _> = pieces.into_iter().map(|piece| piece.opened).collect();
-        Ok(opened?.into_iter().flatten().collect())
-    }
-
-    async fn worker(&self, job: &Arc<Job>) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        while job.is_open() {
-            let turn = {
-                let _waiting = waiting(Awaited::Turn);
-                let turn = Arc::clone(&self.turns).acquire_owned();
-                turn.await.expect("the semaphore is never closed")
-            };
-            let (job, turns) = (Arc::clone(job), Arc::clone(&self.turns));
-            match spawn_blocking(move || job.work(&turns, turn)).await {
-                Ok(more) => pieces.extend(more),
-                // A panic in our code costs this mount only: the provider room answers for it.
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
-        }
-        pieces
-    }
+/// Opens rows, in the order given; nothing for one whose key is not wanted. Dropping
+/// the future ends the work after the pieces under way.
+///
+/// # Errors
+/// The first row that does not open, and what the allowance has not enough of.
+pub async fn open(allowance: &Allowance, rows: Vec<Sealed>) -> Result<Vec<Option<Opened>>, Error> {
+    let cores = available_parallelism().map_or(1, Into::into);
+    let workers = rows.len().div_ceil(ROWS_A_PIECE).min(cores);
+    let batch = Arc::new(Batch {
+        rows,
+        next: AtomicUsize::new(0),
+        memory: allowance.memory.clone(),
+    });
+    let workers = (0..workers).map(|_| {
+        let batch = Arc::clone(&batch);
+        run(allowance, move |turn| batch.work(turn))
+    });
+    let pieces: Result<Vec<_>, _> = join_all(workers).await.into_iter().collect();
+    let mut pieces: Vec<Piece> = pieces?.into_iter().flatten().collect();
+    pieces.sort_by_key(|piece| piece.first);
+    let opened: Result<Vec<_>, _> = pieces.into_iter().map(|piece| piece.opened).collect();
+    Ok(opened?.into_iter().flatten().collect())
 }
 
-impl Default for Opener {
-    fn default() -> Self {
-        Self::new(available_parallelism().map_or(1, Into::into))
-    }
+/// The same for a few rows, here and now.
+pub(super) fn open_here(
+    rows: &[Sealed],
+    memory: &Meter,
+    turn: &Turn,
+) -> Result<Vec<Option<Opened>>, Error> {
+    let sizes = rows.iter().map(|row| row.environment.size(row.row) as u64);
+    let sizes: Vec<_> = sizes.collect();
+    memory.take(sizes.iter().sum())?;
+    let each = rows.iter().zip(sizes).map(|(row, size)| {
+        let opened = row.open(turn)?;
+        if opened.is_none() {
+            memory.give_back(size);
+        }
+        Ok(opened)
+    });
+    each.collect()
 }
 
 /// The rows of one call, and how far they are handed out.
-struct Job {
+struct Batch {
     rows: Vec<Sealed>,
     next: AtomicUsize,
+    memory: Meter,
 }
 
 /// Some rows, opened.
 struct Piece {
     first: usize,
-    opened: Result<Vec<Option<Secret>>, RowError>,
+    opened: Result<Vec<Option<Opened>>, Error>,
 }
 
-impl Job {
-    const fn new(rows: Vec<Sealed>) -> Self {
-        Self {
-            rows,
-            next: AtomicUsize::new(0),
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.next.load(Ordering::Relaxed) < self.rows.len()
-    }
-
-    /// Hands out no more pieces.
-    fn stop(&self) {
-        self.next.store(self.rows.len(), Ordering::Relaxed);
-    }
-
-    /// Opens pieces until there are none, or somebody else's turn has come.
-    fn work(&self, turns: &Arc<Semaphore>, mut turn: OwnedSemaphorePermit) -> Vec<Piece> {
+impl Batch {
+    /// Opens pieces until there are none.
+    fn work(&self, turn: &Turn) -> Result<Vec<Piece>, Error> {
         let mut pieces = Vec::new();
-        while let Some(piece) = self.piece() {
+        while let Some(piece) = self.piece(turn) {
             if piece.opened.is_err() {
-                self.stop();
+                // Hands out no more pieces.
+                self.next.store(self.rows.len(), Ordering::Relaxed);
             }
             pieces.push(piece);
-            // A turn that is given back goes to whoever waits, before we can take it again.
-            drop(turn);
-            match Arc::clone(turns).try_acquire_owned() {
-                Ok(again) => turn = again,
-                Err(_) => break,
-            }
+            turn.checkpoint()?;
         }
-        pieces
+        Ok(pieces)
     }
 
-    fn piece(&self) -> Option<Piece> {
+    fn piece(&self, turn: &Turn) -> Option<Piece> {
         let first = self.next.fetch_add(ROWS_A_PIECE, Ordering::Relaxed);
         let rows = self.rows.get(first..).filter(|rows| !rows.is_empty())?;
-        let rows = rows.iter().take(ROWS_A_PIECE);
+        let rows = &rows[..rows.len().min(ROWS_A_PIECE)];
         Some(Piece {
             first,
-            opened: rows.map(Sealed::open).collect(),
+            opened: open_here(rows, &self.memory, turn),
         })
-    }
-}
-
-/// Ends the work of a call whose asker went away.
-struct StopOnDrop(Arc<Job>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.stop();
     }
 }

@@ -33,26 +33,27 @@ pub struct Found {
 /// `${`, at least one character that is not `}`, then `}`. `${{…}}` is other
 /// tools' syntax and stays as it is, as do `${}` and a `${` that never ends.
 /// There is no escape.
-#[must_use]
-pub fn find(value: &str) -> Vec<Found> {
-    let mut found = Vec::new();
+pub fn find(value: &str) -> impl Iterator<Item = Found> {
     let mut at = 0;
-    while let Some(start) = value[at..].find("${").map(|start| at + start) {
-        let inner = start + 2;
-        let Some(end) = value[inner..].find('}').map(|end| inner + end) else {
-            break;
-        };
-        let name = &value[inner..end];
-        // Of `${}` only the first character is consumed: what follows may begin a reference.
-        at = if name.is_empty() { inner } else { end + 1 };
-        if !name.is_empty() && !name.starts_with('{') {
-            found.push(Found {
-                place: start..end + 1,
-                target: parse(name),
-            });
+    std::iter::from_fn(move || {
+        while let Some(start) = value[at..].find("${").map(|start| at + start) {
+            let inner = start + 2;
+            let Some(end) = value[inner..].find('}').map(|end| inner + end) else {
+                break;
+            };
+            let name = &value[inner..end];
+            // Of `${}` only the first character is consumed: what follows may begin a reference.
+            at = if name.is_empty() { inner } else { end + 1 };
+            if !name.is_empty() && !name.starts_with('{') {
+                return Some(Found {
+                    place: start..end + 1,
+                    target: parse(name),
+                });
+            }
         }
-    }
-    found
+        at = value.len();
+        None
+    })
 }
 
 /// Splits at the first `::`, then at the first `.`, then at the last `/`.
@@ -83,7 +84,7 @@ fn parse(name: &str) -> Option<Reference> {
 pub fn is_quotable(text: &str) -> bool {
     const LONGEST: usize = 120;
     let plain = |c: char| c.is_alphanumeric() || "_-.:/ {}$".contains(c);
-    let target = find(text).into_iter().next().and_then(|found| found.target);
+    let target = find(text).next().and_then(|found| found.target);
     text.len() <= LONGEST && text.chars().all(plain) && target.is_some()
 }
 
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> Option<Reference> {
-        let found = find(text);
+        let found: Vec<_> = find(text).collect();
         assert_eq!(found.len(), 1, "{text}");
         assert_eq!(found[0].place, 0..text.len());
         found.into_iter().next().and_then(|found| found.target)
@@ -148,14 +149,14 @@ mod tests {
             "${{A.B}}",
             "{KEY}",
         ] {
-            assert_eq!(find(text), [], "{text}");
+            assert_eq!(find(text).count(), 0, "{text}");
         }
     }
 
     #[test]
     fn neighbours_are_found_each_at_its_place() {
         let text = "a${A}${{B}} $${C}${}${D}";
-        let places: Vec<_> = find(text).into_iter().map(|f| &text[f.place]).collect();
+        let places: Vec<_> = find(text).map(|f| &text[f.place]).collect();
         assert_eq!(places, ["${A}", "${C}", "${D}"]);
     }
 

@@ -5,19 +5,21 @@
 //! before those who refer to them, so nothing is ever expanded twice and no
 //! recursion can run deep. What is left over refers to itself in a circle.
 
+use std::fmt;
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
-
 use super::account::Account;
-use super::environment::{Environment, Secret};
-use super::expand::{DEEPEST, fill_in};
-use super::gather::Gathering;
-use super::opener::{Opener, Sealed};
+use super::choose::Home;
+use super::environment::Secret;
+use super::expand::{DEEPEST, Resolved, fill_in};
+use super::folder::Folder;
+use super::gather::{Gathering, Step, fetch};
+use super::opener::{self, Opened};
 use super::reference;
-use super::selection::SelectionError;
-use super::{Error, OnReferenceError};
+use super::selection::{SelectionError, clipped};
+use super::{Error, OnReferenceError, run};
 use crate::cause::Cause;
+use crate::quota::Allowance;
 
 /// Why a reference cannot be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +31,20 @@ pub enum Problem {
     /// More than 25 references one behind the other.
     #[error("more than {DEEPEST} references follow one another")]
     Deep,
+    /// It is one of a dynamic secret.
+    #[error(
+        "\"{key}\" in folder \"{folder}\" of environment \"{environment}\" in app \"{app}\" is a key of a dynamic secret, which is not served yet"
+    )]
+    Dynamic {
+        /// The key.
+        key: String,
+        /// The folder.
+        folder: String,
+        /// The environment's name.
+        environment: String,
+        /// The app's name.
+        app: String,
+    },
     /// The token may not read that environment.
     #[error("the token may not read environment \"{environment}\" of app \"{app}\"")]
     Forbidden {
@@ -66,7 +82,10 @@ impl Problem {
     /// The same without any word of the reference.
     fn unquoted(self) -> Self {
         match self {
-            Self::Forbidden { .. } | Self::Missing { .. } | Self::Place(_) => Self::Unnamed,
+            Self::Dynamic { .. }
+            | Self::Forbidden { .. }
+            | Self::Missing { .. }
+            | Self::Place(_) => Self::Unnamed,
             Self::Circle | Self::Deep | Self::Malformed | Self::Unnamed => self,
         }
     }
@@ -77,69 +96,188 @@ impl Problem {
         match self {
             Self::Circle | Self::Deep | Self::Malformed => Cause::InvalidClass,
             Self::Forbidden { .. } => Cause::Forbidden,
-            Self::Missing { .. } | Self::Unnamed => Cause::NotFound,
+            Self::Dynamic { .. } | Self::Missing { .. } | Self::Unnamed => Cause::NotFound,
             Self::Place(error) => error.cause(),
         }
     }
 }
 
-/// Secrets whose references are resolved.
-pub(super) struct Resolved {
-    /// The secrets, in the order given.
-    pub(super) secrets: Vec<Arc<Secret>>,
-    /// References whose text was kept, one line each.
-    pub(super) warnings: Vec<String>,
-    /// How many environments were fetched in all.
-    pub(super) fetched: usize,
+/// A reference that cannot be resolved, as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadReference {
+    /// The reference; nothing of it where it may be a part of a secret.
+    pub reference: String,
+    /// The key whose value holds it.
+    pub key: String,
+    /// That key's folder.
+    pub folder: Folder,
+    /// Why.
+    pub problem: Problem,
 }
 
-/// Resolves all references of `secrets`, which were opened from `environments`.
-///
-/// # Errors
-/// With [`OnReferenceError::Fail`] the first reference that cannot be resolved.
-/// A backend that cannot be reached, a row that does not decrypt and a limit
-/// that is passed fail in either mode: the literal text would be a lie.
-pub(super) async fn resolve(
-    account: &Account<'_>,
-    opener: &Opener,
-    environments: Vec<Arc<Environment>>,
-    secrets: Vec<(Sealed, Secret)>,
-    mode: OnReferenceError,
-) -> Result<Resolved, Error> {
-    let wanted = secrets.len();
-    let mut gathering = Gathering::new(account, opener, environments, secrets);
-    gathering.run().await?;
-    let fetched = gathering.fetched();
-    let Gathering { nodes, .. } = gathering;
-    let (values, problems) = fill_in(&nodes)?;
-    let mut warnings = Vec::new();
-    for (node, found, problem) in problems {
-        let secret = &nodes[node].secret;
-        let text = &secret.value.expose_secret()[found];
+impl BadReference {
+    /// The text of a value that looks like a reference, and is none that leads anywhere.
+    pub(super) fn new(text: &str, secret: &Secret, problem: Problem) -> Self {
         let (reference, problem) = if reference::is_quotable(text) {
             (text.to_owned(), problem)
         } else {
             ("a malformed reference ${…}".to_owned(), problem.unquoted())
         };
-        let error = Error::Reference {
+        Self {
             reference,
-            key: secret.key.clone(),
+            key: clipped(&secret.key),
             folder: secret.folder.clone(),
-            problem: Box::new(problem),
-        };
-        match mode {
-            OnReferenceError::Fail => return Err(error),
-            OnReferenceError::Warn => warnings.push(error.to_string()),
+            problem,
         }
     }
-    let resolved = nodes.into_iter().zip(values).take(wanted);
-    let secrets = resolved.map(|(node, value)| {
-        let references = node.edges.len();
-        Arc::new(node.secret.resolved(value, references))
-    });
-    Ok(Resolved {
-        secrets: secrets.collect(),
-        warnings,
-        fetched,
-    })
+}
+
+impl BadReference {
+    /// All there is to say of it.
+    fn line(&self) -> String {
+        let Self {
+            reference,
+            key,
+            folder,
+            problem,
+        } = self;
+        format!(
+            "{reference} in secret \"{key}\" of folder \"{folder}\" cannot be resolved: {problem}: mend it, or keep its text with onSecretReferenceError: Warn"
+        )
+    }
+}
+
+/// References that cannot be resolved: some of them, and how many there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BadReferences {
+    /// The first of them, by secret and place; at most [`BadReferences::SHOWN`].
+    pub first: Vec<BadReference>,
+    /// How many there are in all.
+    pub count: usize,
+}
+
+impl BadReferences {
+    /// How many are shown of very many.
+    pub const SHOWN: usize = 8;
+
+    /// One line each, and one more for those that are not shown.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let more = match self.more() {
+            0 => None,
+            1 => Some("1 more reference cannot be resolved".to_owned()),
+            more => Some(format!("{more} more references cannot be resolved")),
+        };
+        let lines = self.first.iter().map(BadReference::line);
+        lines.chain(more)
+    }
+
+    fn more(&self) -> usize {
+        self.count.saturating_sub(self.first.len())
+    }
+}
+
+/// All in one line.
+impl fmt::Display for BadReferences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(line), 1) = (self.lines().next(), self.count) {
+            return f.write_str(&line);
+        }
+        // What can be done comes first: the driver may be told the beginning alone.
+        let count = self.count;
+        write!(
+            f,
+            "{count} references cannot be resolved (mend them, or keep their text with onSecretReferenceError: Warn): "
+        )?;
+        for (number, bad) in self.first.iter().enumerate() {
+            let between = if number > 0 { "; " } else { "" };
+            let BadReference {
+                reference,
+                key,
+                folder,
+                problem,
+            } = bad;
+            write!(
+                f,
+                "{between}{reference} in secret \"{key}\" of folder \"{folder}\": {problem}"
+            )?;
+        }
+        match self.more() {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+/// Resolves all references of `secrets`, which were opened from `homes`; with how many
+/// environments were fetched in all.
+///
+/// # Errors
+/// With [`OnReferenceError::Fail`] the references that cannot be resolved.
+/// A backend that cannot be reached, a row that does not decrypt and a limit
+/// that is passed fail in either mode: the literal text would be a lie.
+pub(super) async fn resolve(
+    account: &Account<'_>,
+    allowance: &Allowance,
+    homes: Vec<Home>,
+    secrets: Vec<((u32, u32), Opened)>,
+    mode: OnReferenceError,
+) -> Result<(Resolved, usize), Error> {
+    let wanted = secrets.len();
+    let mut gathering = Gathering::new(Arc::clone(account.directory), homes, secrets);
+    loop {
+        let memory = allowance.memory.clone();
+        let (back, step) = run(allowance, move |turn| {
+            let mut gathering = gathering;
+            let step = gathering.advance(&memory, turn)?;
+            let step = match step {
+                Step::Done => Err(fill_in(gathering.take(), wanted, mode, &memory, turn)?),
+                needed => Ok(needed),
+            };
+            Ok((gathering, step))
+        })
+        .await?;
+        gathering = back;
+        match step {
+            Ok(Step::Fetch(missing)) => gathering.fetched_now(fetch(account, missing).await?),
+            Ok(Step::Open(rows)) => gathering.opened(opener::open(allowance, rows).await?),
+            Ok(Step::Done) => {}
+            Err(resolved) => return Ok((resolved, gathering.fetched())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bad(number: usize) -> BadReference {
+        BadReference {
+            reference: format!("${{N{number}}}"),
+            key: format!("B{number}"),
+            folder: Folder::root(),
+            problem: Problem::Circle,
+        }
+    }
+
+    #[test]
+    fn one_line_has_all_that_are_shown_and_how_many_there_are() {
+        let all = |shown: usize, count| BadReferences {
+            first: (0..shown).map(bad).collect(),
+            count,
+        };
+        let one = "${N0} in secret \"B0\" of folder \"/\" cannot be resolved: it leads back to itself: mend it, or keep its text with onSecretReferenceError: Warn";
+        assert_eq!(all(1, 1).to_string(), one);
+        assert_eq!(
+            all(2, 2).to_string(),
+            "2 references cannot be resolved (mend them, or keep their text with onSecretReferenceError: Warn): ${N0} in secret \"B0\" of folder \"/\": it leads back to itself; ${N1} in secret \"B1\" of folder \"/\": it leads back to itself"
+        );
+        assert!(all(8, 30).to_string().ends_with("; and 22 more"));
+        let lines: Vec<_> = all(2, 3).lines().collect();
+        assert_eq!(lines[0], one);
+        assert_eq!(lines[2], "1 more reference cannot be resolved");
+        assert_eq!(
+            all(8, 30).lines().last().as_deref(),
+            Some("22 more references cannot be resolved")
+        );
+    }
 }

@@ -1,6 +1,7 @@
-//! Which app and environment a name means: exact names, any case, never a part.
+//! Which app and environment a name means: whole names, never a part. A name as it is
+//! written wins over one that differs in case.
 
-use super::wire::{App, EnvironmentKey};
+use super::directory::{Directory, Key};
 use crate::cause::Cause;
 
 /// How a class names its app.
@@ -8,7 +9,7 @@ use crate::cause::Cause;
 pub enum AppSelector {
     /// By id; wins over a name.
     Id(String),
-    /// By its whole name, in any case.
+    /// By its whole name; in another case where no app has it as it is written.
     Name(String),
 }
 
@@ -39,6 +40,20 @@ pub enum SelectionError {
         count: usize,
         /// Their ids.
         ids: String,
+    },
+    /// Several tags differ from the one asked for in case alone, or by `_` for a space.
+    #[error(
+        "{count} tags of environment \"{environment}\" are written like \"{name}\": name one as it is written: {tags}"
+    )]
+    AmbiguousTag {
+        /// The environment's name.
+        environment: String,
+        /// The tag asked for.
+        name: String,
+        /// How many are like it.
+        count: usize,
+        /// How they are written.
+        tags: String,
     },
     /// The token's account has access to nothing.
     #[error(
@@ -75,7 +90,9 @@ impl SelectionError {
     #[must_use]
     pub const fn cause(&self) -> Cause {
         match self {
-            Self::AmbiguousApp { .. } | Self::AmbiguousEnvironment { .. } => Cause::InvalidClass,
+            Self::AmbiguousApp { .. }
+            | Self::AmbiguousEnvironment { .. }
+            | Self::AmbiguousTag { .. } => Cause::InvalidClass,
             Self::NoApps { .. } | Self::UnknownApp { .. } | Self::UnknownEnvironment { .. } => {
                 Cause::NotFound
             }
@@ -84,29 +101,28 @@ impl SelectionError {
 }
 
 impl AppSelector {
-    /// The one app that is meant.
+    /// The one app that is meant: its place in the answer.
     ///
     /// # Errors
     /// When there is none, or more than one.
-    pub fn choose<'a>(&self, apps: &'a [App]) -> Result<&'a App, SelectionError> {
-        let fits = |app: &&App| match self {
-            Self::Id(id) => app.id.eq_ignore_ascii_case(id),
-            Self::Name(name) => same_name(&app.name, name),
+    pub fn choose(&self, directory: &Directory) -> Result<u32, SelectionError> {
+        let found = match self {
+            Self::Id(id) => directory.apps_with_id(id),
+            Self::Name(name) => directory.apps_named(name),
         };
-        let found: Vec<_> = apps.iter().filter(fits).collect();
-        match found[..] {
+        match *found {
             [app] => Ok(app),
-            [] if apps.is_empty() => Err(SelectionError::NoApps {
+            [] if directory.answer().apps.is_empty() => Err(SelectionError::NoApps {
                 wanted: self.quoted(),
             }),
             [] => Err(SelectionError::UnknownApp {
                 wanted: self.quoted(),
-                known: list(apps.iter().map(|app| app.name.as_str())),
+                known: listed(directory.apps_by_name(), |&app| &directory.app(app).name),
             }),
             _ => Err(SelectionError::AmbiguousApp {
-                name: self.text().to_owned(),
+                name: clipped(self.text()),
                 count: found.len(),
-                ids: list(found.iter().map(|app| app.id.as_str())),
+                ids: listed(found, |&app| &directory.app(app).id),
             }),
         }
     }
@@ -119,51 +135,55 @@ impl AppSelector {
 
     fn quoted(&self) -> String {
         match self {
-            Self::Id(id) => format!("with id \"{id}\""),
-            Self::Name(name) => format!("\"{name}\""),
+            Self::Id(id) => format!("with id \"{}\"", clipped(id)),
+            Self::Name(name) => format!("\"{}\"", clipped(name)),
         }
     }
 }
 
-/// The one environment of `app` with this name.
+/// The one environment of an app with this name.
 ///
 /// # Errors
 /// When there is none, or more than one.
-pub fn environment<'a>(app: &'a App, name: &str) -> Result<&'a EnvironmentKey, SelectionError> {
-    let readable = || app.environment_keys.iter().filter(|key| key.is_usable());
-    let found: Vec<_> = readable()
-        .filter(|key| same_name(&key.environment.name, name))
-        .collect();
-    match found[..] {
+pub fn environment(directory: &Directory, app: u32, name: &str) -> Result<Key, SelectionError> {
+    let its = || clipped(&directory.app(app).name);
+    let of = |key: &Key| &directory.key(*key).environment;
+    match *directory.environments_named(app, name) {
         [key] => Ok(key),
         [] => Err(SelectionError::UnknownEnvironment {
-            app: app.name.clone(),
-            name: name.to_owned(),
-            known: list(readable().map(|key| key.environment.name.as_str())),
+            app: its(),
+            name: clipped(name),
+            known: listed(directory.environments_of(app), |key| &of(key).name),
         }),
-        _ => Err(SelectionError::AmbiguousEnvironment {
-            app: app.name.clone(),
-            name: name.to_owned(),
+        ref found => Err(SelectionError::AmbiguousEnvironment {
+            app: its(),
+            name: clipped(name),
             count: found.len(),
-            ids: list(found.iter().map(|key| key.environment.id.as_str())),
+            ids: listed(found, |key| &of(key).id),
         }),
     }
 }
 
-fn same_name(a: &str, b: &str) -> bool {
-    a == b || a.to_lowercase() == b.to_lowercase()
-}
-
-/// Up to eight names in a fixed order, so that equal mistakes read equal.
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+/// The first eight of what is in order already, so that equal mistakes read equal.
+pub(super) fn listed<'a, T>(sorted: &'a [T], text: impl Fn(&'a T) -> &'a str) -> String {
     const SHOWN: usize = 8;
-    let mut names: Vec<_> = names.collect();
-    names.sort_unstable();
-    let more = names.len().saturating_sub(SHOWN);
-    names.truncate(SHOWN);
-    match (names.is_empty(), more) {
+    let names: Vec<_> = sorted
+        .iter()
+        .take(SHOWN)
+        .map(|one| clipped(text(one)))
+        .collect();
+    match (names.is_empty(), sorted.len().saturating_sub(SHOWN)) {
         (true, _) => "none".to_owned(),
         (_, 0) => names.join(", "),
-        _ => format!("{} and {more} more", names.join(", ")),
+        (_, more) => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// A name as an error shows it: names come from elsewhere, and may be of any length.
+pub(super) fn clipped(name: &str) -> String {
+    const SHOWN: usize = 128;
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
     }
 }

@@ -67,6 +67,17 @@ pub struct SecretRow {
     pub tags: Vec<String>,
     /// What is sealed; nothing for a dynamic secret, which is made on demand.
     pub sealed: Option<Sealed>,
+    /// What is known of a dynamic secret.
+    pub dynamic: Option<Dynamic>,
+}
+
+/// A dynamic secret, of which no lease was asked for: it has no values.
+#[derive(Clone, Debug)]
+pub struct Dynamic {
+    /// Its name, in the clear.
+    pub name: String,
+    /// The digests of its keys.
+    pub key_digests: Vec<String>,
 }
 
 /// The sealed part of a stored secret.
@@ -96,6 +107,17 @@ struct AnyRow {
     tags: Vec<String>,
     #[serde(default, rename = "override")]
     personal: Option<Override>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    name: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    key_map: Vec<DynamicKey>,
+}
+
+/// A key of a dynamic secret.
+#[derive(Clone, Debug, Deserialize)]
+struct DynamicKey {
+    #[serde(default, deserialize_with = "null_is_default")]
+    key_digest: String,
 }
 
 /// A person's own value of a secret.
@@ -117,22 +139,31 @@ impl TryFrom<AnyRow> for SecretRow {
     type Error = &'static str;
 
     fn try_from(row: AnyRow) -> Result<Self, Self::Error> {
-        let sealed = match row.kind.as_deref() {
-            Some("dynamic") => None,
-            _ => Some(Sealed {
+        let is_dynamic = row.kind.as_deref() == Some("dynamic");
+        let (sealed, dynamic) = if is_dynamic {
+            let keys = row.key_map.into_iter();
+            let dynamic = Dynamic {
+                name: row.name,
+                key_digests: keys.map(|key| key.key_digest).collect(),
+            };
+            (None, Some(dynamic))
+        } else {
+            let sealed = Sealed {
                 key: row.key.ok_or("missing field `key`")?,
                 key_digest: row.key_digest.ok_or("missing field `key_digest`")?,
                 value: match row.personal {
                     Some(personal) if personal.is_active => personal.value,
                     _ => row.value.ok_or("missing field `value`")?,
                 },
-            }),
+            };
+            (Some(sealed), None)
         };
         Ok(Self {
             id: row.id,
             path: row.path,
             tags: row.tags,
             sealed,
+            dynamic,
         })
     }
 }

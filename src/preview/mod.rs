@@ -26,8 +26,8 @@ use crate::cause::Cause;
 use crate::console::STANDARD_INPUT;
 use crate::credential::own_token;
 use crate::deadline::Deadline;
-use crate::phase::Phase;
 use crate::phase::token::Token;
+use crate::phase::{self, Phase};
 use crate::quota::Allowance;
 use crate::render::{self, RenderError};
 
@@ -130,7 +130,7 @@ type Refusals = Vec<(Cause, String)>;
 
 async fn each(
     wanted: Wanted,
-    phase: &Phase,
+    console: &Phase,
     token: &Token,
     deadline: Deadline,
 ) -> Result<Rendered, Refusals> {
@@ -140,13 +140,16 @@ async fn each(
         namespace,
         class,
     } = wanted;
-    let asking = phase.read(token, &class.query, deadline);
+    let asking = console.read(token, &class.query, deadline);
     let answer = progress::shown(&class.query.host, asking).await;
-    let answer = answer.map_err(|error| vec![(error.cause(), error.to_string())])?;
-    for warning in &answer.warnings {
+    let answer = answer.map_err(|error| match &error {
+        phase::Error::References(bad) => bad.lines().map(|line| (error.cause(), line)).collect(),
+        _ => vec![(error.cause(), error.to_string())],
+    })?;
+    let (app, mut warnings) = (answer.app.clone(), answer.warnings());
+    for warning in &warnings {
         warn(&format!("SecretProviderClass {label}: {}", shown(warning)));
     }
-    let (app, mut warnings) = (answer.app.clone(), answer.warnings.clone());
     let files = render::files_apart(answer, class.layout, Allowance::alone())
         .await
         .map_err(|error| refusals(&error))?;

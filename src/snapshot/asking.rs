@@ -18,9 +18,9 @@ use super::view::{Confirmed, Listing, Rows, View, amount};
 use crate::deadline::Deadline;
 use crate::phase::Error;
 use crate::phase::client::{Asked, parsed};
+use crate::phase::directory::Directory;
 use crate::phase::environment::Table;
 use crate::phase::keyring::Keyring;
-use crate::phase::wire::TokensAnswer;
 use crate::quota::Meter;
 
 /// A tokens answer that is older than this is asked for again before anything is
@@ -110,13 +110,15 @@ async fn ask_tokens<U: Upstream>(
 ) -> Result<Arc<View>, Lost> {
     let (body, asked, memory) = ask(shared, credential, credential.asked(None), pass).await?;
     let target = credential.asked(None).target();
-    let answer: TokensAnswer = parsed(body.clone(), target).await?;
+    let directory: Directory = parsed(body.clone(), target).await?;
     // A share that does not open must not take the place of one that does.
-    Keyring::unlock(&credential.token, &answer.wrapped_key_share).map_err(|error| Lost {
-        refusal: Error::from(error).into(),
-        loss: Loss::Nothing,
+    Keyring::unlock(&credential.token, &directory.answer().wrapped_key_share).map_err(|error| {
+        Lost {
+            refusal: Error::from(error).into(),
+            loss: Loss::Nothing,
+        }
     })?;
-    let listing = Listing::new(answer, body, memory).map_err(Error::from)?;
+    let listing = Listing::new(directory, body, memory).map_err(Error::from)?;
     let confirmed = Confirmed::at(asked, shared.moment());
     let known = shared.known_environments(credential);
     let lost = known.into_iter().filter(|id| listing.stamp(id).is_none());

@@ -19,7 +19,7 @@ use super::upstream::Upstream;
 use super::view::{Rows, View, amount};
 use crate::phase::wire::EnvironmentKey;
 use crate::phase::{self, Answer, EnvironmentRows, Error, Source};
-use crate::quota::{Exceeded, Meter};
+use crate::quota::{Allowance, Exceeded, Meter, Stopped};
 
 /// How often an answer is begun anew because Phase changed while it was made; the
 /// last attempt takes things as they come.
@@ -97,7 +97,7 @@ async fn make<U: Upstream>(shared: &Arc<Shared<U>>, entry: &Arc<Entry>) -> Lande
             memory: allowance.memory.clone(),
             used: Mutex::default(),
         };
-        let answer = match open(shared, entry, &view, &source).await {
+        let answer = match open(entry, &view, &source, &allowance).await {
             Ok(answer) => answer,
             Err(Error::Moved) if round < ROUNDS => {
                 need = Need::Recent;
@@ -181,21 +181,21 @@ async fn recall<U: Upstream>(
         memory: allowance.memory.clone(),
         used: Mutex::default(),
     };
-    let answer = open(shared, entry, view, &source).await?;
+    let answer = open(entry, view, &source, &allowance).await?;
     let used = source.used.into_inner().unwrap_or_default();
     let made = (entry.recipe.make)(answer, allowance).await?;
     keep(shared, entry, view, &used, &made, losses)?.ok_or_else(|| Error::Moved.into())
 }
 
-async fn open<U>(
-    shared: &Shared<U>,
+async fn open(
     entry: &Entry,
     view: &View,
     source: &dyn Source,
+    allowance: &Allowance,
 ) -> Result<Answer, Error> {
     let token = &entry.credential.token;
-    let answer = &view.listing.answer;
-    phase::open(&shared.opener, token, answer, &entry.recipe.query, source).await
+    let directory = &view.listing.directory;
+    phase::open(allowance, token, directory, &entry.recipe.query, source).await
 }
 
 /// Seals an answer and remembers what it was made of; nothing if Phase took something
@@ -256,7 +256,11 @@ fn failed<U>(shared: &Shared<U>, entry: &Entry, view: &View, error: Error) -> Re
 const fn may_pass(error: &Error) -> bool {
     matches!(
         error,
-        Error::Client(_) | Error::Exceeded(_) | Error::Moved | Error::Told { .. }
+        Error::Client(_)
+            | Error::Exceeded(_)
+            | Error::Moved
+            | Error::Stopped(Stopped::Crowded | Stopped::Ended)
+            | Error::Told { .. }
     )
 }
 

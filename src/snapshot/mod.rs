@@ -72,7 +72,6 @@ use self::entry::EntryId;
 use self::mount::Mount;
 use self::shared::Shared;
 use crate::deadline::Deadline;
-use crate::phase::opener::Opener;
 use crate::phase::retry::Retry;
 use crate::phase::token::Token;
 use crate::quota::{Meter, Tenant};
@@ -242,7 +241,7 @@ impl<U: Upstream> Snapshot<U> {
     ///
     /// Must be called within a runtime: it keeps itself in order from time to time.
     pub fn new(upstream: U, settings: Settings, store: Option<disk::Store>) -> Self {
-        let shared = Arc::new(Shared::new(upstream, settings, store, Opener::default()));
+        let shared = Arc::new(Shared::new(upstream, settings, store));
         let reclaimed = Arc::downgrade(&shared);
         shared.budget.reclaim_by(move |whose| {
             let shared = reclaimed.upgrade();

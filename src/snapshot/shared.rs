@@ -22,9 +22,8 @@ use super::vault::Vault;
 use super::view::{Confirmed, Listing, Rows, View, amount};
 use super::{Figures, News, Settings, Source, Tally, digest, poll};
 use crate::phase::Error;
-use crate::phase::opener::Opener;
+use crate::phase::directory::Directory;
 use crate::phase::token::Token;
-use crate::phase::wire::TokensAnswer;
 use crate::quota::{Allowance, Budget, Exceeded, Meter, Pool, Tenant};
 use crate::random::random;
 
@@ -33,7 +32,6 @@ pub(super) struct Shared<U> {
     pub(super) upstream: U,
     pub(super) settings: Settings,
     pub(super) gate: Gate,
-    pub(super) opener: Opener,
     pub(super) vault: Vault,
     pub(super) memory: Memory,
     /// Bytes of all that is fetched, opened, made and remembered.
@@ -47,16 +45,10 @@ pub(super) struct Shared<U> {
 }
 
 impl<U> Shared<U> {
-    pub(super) fn new(
-        upstream: U,
-        settings: Settings,
-        store: Option<Store>,
-        opener: Opener,
-    ) -> Self {
+    pub(super) fn new(upstream: U, settings: Settings, store: Option<Store>) -> Self {
         Self {
             upstream,
             gate: Gate::new(settings.request_budget),
-            opener,
             vault: Vault::new(),
             memory: Memory::new(settings.limits),
             budget: Budget::new(settings.limits.memory()),
@@ -133,13 +125,13 @@ impl<U> Shared<U> {
 
     fn take(&self, credential: &Credential, loaded: Loaded) {
         // What Phase sent was read before it was kept; a later version may know better.
-        let Ok(answer) = serde_json::from_slice(&loaded.tokens) else {
+        let Ok(directory) = serde_json::from_slice(&loaded.tokens) else {
             return;
         };
         // What has no room is asked for again, when there is some.
         let Ok((listing, rows)) = self.recalled(
             credential,
-            answer,
+            directory,
             loaded.tokens,
             loaded.environments,
             loaded.age,
@@ -169,13 +161,13 @@ impl<U> Shared<U> {
     fn recalled(
         &self,
         credential: &Credential,
-        answer: TokensAnswer,
+        directory: Directory,
         tokens: Bytes,
         environments: Vec<(String, Bytes)>,
         age: Option<Duration>,
     ) -> Result<Recalled, Exceeded> {
         let memory = self.paid(&credential.tenant, amount(&tokens))?;
-        let listing = Arc::new(Listing::new(answer, tokens, memory)?);
+        let listing = Arc::new(Listing::new(directory, tokens, memory)?);
         let mut rows = HashMap::new();
         for (id, body) in environments {
             if let Some(stamp) = listing.stamp(&id) {

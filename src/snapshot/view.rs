@@ -15,6 +15,7 @@ use super::times::{Fetched, Proven};
 use super::{digest, lock};
 use crate::phase::agreed::Agreed;
 use crate::phase::client::{ClientError, Target, parsed};
+use crate::phase::directory::Directory;
 use crate::phase::environment::Table;
 use crate::phase::wire::{EnvironmentKey, TokensAnswer};
 use crate::quota::{Exceeded, Meter};
@@ -35,7 +36,7 @@ pub(super) struct View {
 /// A tokens answer.
 pub(super) struct Listing {
     /// What it says.
-    pub(super) answer: TokensAnswer,
+    pub(super) directory: Arc<Directory>,
     /// As Phase sent it.
     pub(super) body: Bytes,
     /// Of everything but the environments' own stamps: apps, names, key share.
@@ -132,15 +133,16 @@ impl Listing {
     ///
     /// # Errors
     /// There is no room for what it says beside its body.
-    pub(super) fn new(answer: TokensAnswer, body: Bytes, memory: Meter) -> Result<Self, Exceeded> {
+    pub(super) fn new(directory: Directory, body: Bytes, memory: Meter) -> Result<Self, Exceeded> {
         memory.take(LISTED * amount(&body))?;
+        let answer = directory.answer();
         let keys = || answer.apps.iter().flat_map(|app| &app.environment_keys);
         let stamp = |key: &EnvironmentKey| (key.environment.id.clone(), stamp(key));
         let stamps = keys().filter(|key| key.is_usable()).map(stamp).collect();
         Ok(Self {
-            frame: frame(&answer),
+            frame: frame(answer),
             stamps,
-            answer,
+            directory: Arc::new(directory),
             body,
             _memory: memory,
         })

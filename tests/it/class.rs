@@ -78,7 +78,7 @@ fn every_parameter_is_read() {
     assert_eq!(selection.filter.folder.as_str(), "/backend/db");
     assert_eq!(
         selection.filter.tags,
-        [Tag::parse("CERTS"), Tag::parse("db creds")]
+        [Tag::parse("certs"), Tag::parse("DB_creds")]
     );
     assert!(selection.filter.recursive && class.layout.allow_empty);
     assert_eq!(class.query.on_reference_error, OnReferenceError::Warn);

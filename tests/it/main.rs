@@ -19,6 +19,7 @@ mod managed_crd;
 mod mount;
 mod node_token;
 mod objects;
+mod opened;
 mod outage;
 mod phase_http;
 mod phase_in_trouble;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use phase_csi_provider::cause::Cause;
 use phase_csi_provider::phase::environment::Secret;
 use phase_csi_provider::phase::folder::Folder;
-use phase_csi_provider::phase::{Answer, Selected};
+use phase_csi_provider::phase::{Answer, BadReferences, Selected};
 use phase_csi_provider::render::{self, Layout, MARKER, NameRules, Object, RenderError, Shape};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
@@ -24,8 +24,9 @@ fn answer(secrets: &[(&str, &str, &str)]) -> Answer {
         selected: vec![Selected {
             environment: "Production".to_owned(),
             secrets: secrets.collect(),
+            dynamic: Vec::new(),
         }],
-        warnings: Vec::new(),
+        kept: BadReferences::default(),
         fetched: 1,
         version_key: Zeroizing::new([1; 32]),
     }

@@ -2,25 +2,27 @@
 //! here that lists what there is.
 
 use phase_csi_provider::cause::Cause;
+use phase_csi_provider::phase::directory::Directory;
 use phase_csi_provider::phase::selection::{self, AppSelector, SelectionError};
-use phase_csi_provider::phase::wire::TokensAnswer;
 use serde_json::json;
 
 use crate::support::replay::Recording;
 
-fn recorded(file: &str) -> TokensAnswer {
+fn recorded(file: &str) -> Directory {
     let recording = Recording::read(file);
     let body = recording.exchanges()[0]["response"]["body_json"].clone();
     serde_json::from_value(body).unwrap()
 }
 
 fn choose(
-    answer: &TokensAnswer,
+    directory: &Directory,
     app: &str,
     environment: &str,
 ) -> Result<(String, String), SelectionError> {
-    let app = AppSelector::Name(app.to_owned()).choose(&answer.apps)?;
-    let key = selection::environment(app, environment)?;
+    let app = AppSelector::Name(app.to_owned()).choose(directory)?;
+    let key = selection::environment(directory, app, environment)?;
+    let app = &directory.answer().apps[key.app as usize];
+    let key = &app.environment_keys[key.key as usize];
     Ok((app.name.clone(), key.environment.name.clone()))
 }
 
@@ -78,8 +80,7 @@ fn every_lookup_error_has_its_text() {
         "{twins}"
     );
     let missing = AppSelector::Id("no-such-id".to_owned())
-        .choose(&main.apps)
-        .map(|_| ())
+        .choose(&main)
         .unwrap_err();
     assert!(
         missing
@@ -97,35 +98,100 @@ fn every_lookup_error_has_its_text() {
 #[test]
 fn ids_choose_between_twins() {
     let main = recorded("tokens-service-account");
-    let twins: Vec<_> = main.apps.iter().filter(|app| app.name == "twin").collect();
+    let apps = &main.answer().apps;
+    let twins: Vec<_> = apps.iter().filter(|app| app.name == "twin").collect();
     assert_eq!(twins.len(), 2);
     for twin in twins {
         let chosen = AppSelector::Id(twin.id.to_uppercase())
-            .choose(&main.apps)
+            .choose(&main)
             .unwrap();
-        assert_eq!(chosen.id, twin.id);
+        assert_eq!(apps[chosen as usize].id, twin.id);
     }
+}
+
+/// Apps with these names, in this order, each with environments of these names; ids
+/// are numbers.
+fn made(apps: &[(&str, &[&str])]) -> Directory {
+    let mut number = 0;
+    let mut id = || {
+        number += 1;
+        format!("id-{number}")
+    };
+    let mut key = |name: &str| {
+        let environment = json!({"id": id(), "name": name});
+        json!({"environment": environment, "wrapped_seed": "s", "wrapped_salt": "s"})
+    };
+    let apps: Vec<_> = (1..)
+        .zip(apps)
+        .map(|(number, (name, environments))| {
+            let keys: Vec<_> = environments.iter().map(|name| key(name)).collect();
+            json!({"id": format!("app-{number}"), "name": name, "environment_keys": keys})
+        })
+        .collect();
+    serde_json::from_value(json!({"wrapped_key_share": "", "apps": apps})).unwrap()
+}
+
+#[test]
+fn a_name_as_it_is_written_wins_over_those_that_differ_in_case() {
+    let environments = ["Prod", "PROD", "dev"];
+    let all = made(&[
+        ("shop", &environments),
+        ("Shop", &environments),
+        ("Other", &[]),
+    ]);
+    for app in ["shop", "Shop"] {
+        for environment in environments {
+            let found = choose(&all, app, environment).unwrap();
+            assert_eq!(found, (app.to_owned(), environment.to_owned()));
+        }
+        assert_eq!(choose(&all, app, "DEV").unwrap().1, "dev");
+    }
+    let apps = choose(&all, "SHOP", "dev").unwrap_err();
+    assert_eq!(
+        apps.to_string(),
+        "2 apps are named \"SHOP\": choose one by phaseAppId: app-1, app-2"
+    );
+    let environments = choose(&all, "shop", "prod").unwrap_err();
+    assert_eq!(
+        environments.to_string(),
+        "2 environments of app \"shop\" are named \"prod\": rename one in Phase: id-1, id-2"
+    );
+    for error in [apps, environments] {
+        assert_eq!(error.cause(), Cause::InvalidClass);
+    }
+    let other = AppSelector::Name("oTHER".to_owned()).choose(&all);
+    assert_eq!(other, Ok(2), "only one app is named so in any case");
 }
 
 #[test]
 fn environments_of_one_name_are_an_error_that_lists_their_ids() {
-    let recording = Recording::read("tokens-service-account");
-    let mut body = recording.exchanges()[0]["response"]["body_json"].clone();
-    let keys = body["apps"][0]["environment_keys"].as_array_mut().unwrap();
-    let mut twin = keys[0].clone();
-    twin["environment"]["id"] = json!("another-id");
-    let name = twin["environment"]["name"].as_str().unwrap().to_uppercase();
-    twin["environment"]["name"] = json!(name);
-    keys.push(twin);
-    let answer: TokensAnswer = serde_json::from_value(body).unwrap();
-    let app = answer.apps[0].name.clone();
-    let error = choose(&answer, &app, &name).unwrap_err();
+    let twins = made(&[("shop", &["prod", "prod", "Prod"])]);
+    let error = choose(&twins, "shop", "prod").unwrap_err();
     assert_eq!(error.cause(), Cause::InvalidClass);
-    let text = error.to_string();
+    assert_eq!(
+        error.to_string(),
+        "2 environments of app \"shop\" are named \"prod\": rename one in Phase: id-1, id-2"
+    );
+    assert_eq!(choose(&twins, "shop", "Prod").unwrap().1, "Prod");
+}
+
+#[test]
+fn an_error_shows_few_names_and_little_of_a_long_one() {
+    let names: Vec<_> = (10..30).map(|number| format!("app{number}")).collect();
+    let mut apps: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), &[] as &[&str]))
+        .collect();
+    let long = "a".repeat(100_000);
+    apps.push((&long, &[]));
+    let text = choose(&made(&apps), &"x".repeat(5_000), "prod")
+        .unwrap_err()
+        .to_string();
     assert!(
-        text.contains("environments of app") && text.contains("another-id"),
+        text.contains("…, app10, app11, app12, app13, app14, app15, app16 and 13 more"),
         "{text}"
     );
+    assert!(text.len() < 600, "{} bytes", text.len());
 }
 
 #[test]
@@ -135,8 +201,8 @@ fn revoked_environment_keys_do_not_count() {
     let key = &mut body["apps"][0]["environment_keys"][0];
     let name = key["environment"]["name"].as_str().unwrap().to_owned();
     key["deleted_at"] = json!("2026-11-23T19:39:35Z");
-    let answer: TokensAnswer = serde_json::from_value(body).unwrap();
-    let app = answer.apps[0].name.clone();
+    let answer: Directory = serde_json::from_value(body).unwrap();
+    let app = answer.answer().apps[0].name.clone();
     assert!(matches!(
         choose(&answer, &app, &name),
         Err(SelectionError::UnknownEnvironment { .. })

@@ -164,11 +164,11 @@ impl One<'_> {
         } = &self.read;
         let pairs = query.selections.iter().zip(&layout.objects);
         let kept = pairs.filter(|(selection, _)| selection.environment == environment);
-        let (selections, objects) = kept.map(|(a, b)| (a.clone(), b.clone())).unzip();
+        let (selections, objects): (Vec<_>, _) = kept.map(|(a, b)| (a.clone(), b.clone())).unzip();
         Self {
             read: Class {
                 query: Query {
-                    selections,
+                    selections: selections.into(),
                     ..query.clone()
                 },
                 layout: Layout {
@@ -205,8 +205,8 @@ impl One<'_> {
             OnReferenceError::Fail => Rule::PhaseReference,
             OnReferenceError::Warn => Rule::PhaseReferenceKept,
         };
-        for warning in &answer.warnings {
-            findings.add(rule, self.class.at, warning.as_str());
+        for line in answer.kept.lines() {
+            findings.add(rule, self.class.at, line);
         }
     }
 
@@ -218,8 +218,8 @@ impl One<'_> {
         findings: &mut Findings,
     ) -> Option<Vec<File>> {
         let note = self.note(&answer, requests);
-        let is_refused = self.read.query.on_reference_error == OnReferenceError::Fail
-            && !answer.warnings.is_empty();
+        let is_refused =
+            self.read.query.on_reference_error == OnReferenceError::Fail && answer.kept.count > 0;
         let layout = self.read.layout.clone();
         let files = match render::files_apart(answer, layout, Allowance::alone()).await {
             Ok(files) => files,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use phase_csi_provider::cause::Cause;
 use phase_csi_provider::phase::environment::Secret as Opened;
 use phase_csi_provider::phase::folder::Folder;
-use phase_csi_provider::phase::{Answer, Selected};
+use phase_csi_provider::phase::{Answer, BadReferences, Selected};
 use phase_csi_provider::render::{self, Layout, Object, Shape};
 use phase_emulator::seed::{App, Environment, Secret};
 use phase_emulator::{Emulator, Options, Seed};
@@ -124,11 +124,12 @@ fn files_larger_than_any_driver_takes_are_refused() {
         let selected = (0..count).map(|_| Selected {
             environment: "Production".to_owned(),
             secrets: vec![Arc::clone(&secret)],
+            dynamic: Vec::new(),
         });
         let answer = Answer {
             app: "shop".to_owned(),
             selected: selected.collect(),
-            warnings: Vec::new(),
+            kept: BadReferences::default(),
             fetched: 1,
             version_key: [1; 32].into(),
         };

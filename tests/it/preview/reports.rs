@@ -182,6 +182,27 @@ async fn a_reference_that_leads_nowhere_is_a_warning_where_the_class_says_so() {
 }
 
 #[tokio::test]
+async fn every_bad_reference_is_a_line_of_its_own() {
+    let secrets =
+        ["A", "B", "C"].map(|key| json!({"key": key, "value": format!("canary-${{NO_{key}}}")}));
+    let scene = Scene::of(json!(secrets)).await;
+    let file = scene.file("class.yaml", &class("keys", "phaseApp: a"));
+    let ran = scene.render(&["-f", &file]).await;
+    let lines = ran.failed(1);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for key in ["A", "B", "C"] {
+        let begin = format!(
+            "error: SecretProviderClass shop/keys: ${{NO_{key}}} in secret \"{key}\" of folder"
+        );
+        assert!(
+            lines.iter().any(|line| line.starts_with(&begin)),
+            "{lines:?}"
+        );
+    }
+    assert!(!ran.error.contains("canary"));
+}
+
+#[tokio::test]
 async fn files_that_no_driver_takes_by_default_are_a_warning() {
     let large = json!({"key": "A", "value": "x".repeat(4 << 20)});
     let scene = Scene::of(json!([large, {"key": "B", "value": "x", "path": "/b"}])).await;

@@ -1,13 +1,15 @@
 //! Rows that open, and the folders, digests and tags that choose them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use phase_csi_provider::cause::Cause;
 use phase_csi_provider::phase::environment::{Environment, Filter, Place, Tag};
 use phase_csi_provider::phase::folder::Folder;
 use phase_csi_provider::phase::keyring::EnvironmentKeys;
 use phase_csi_provider::phase::keys::Keys;
-use phase_csi_provider::phase::opener::{Opener, Sealed};
+use phase_csi_provider::phase::opener::{self, Sealed};
+use phase_csi_provider::quota::{Allowance, Pool, Tenant};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -57,7 +59,7 @@ fn everything() -> Filter {
 
 /// `(key, folder, value)` of the selected rows, sorted.
 fn opened(environment: &Environment, filter: &Filter) -> Vec<(String, String, String)> {
-    let rows = environment.select(filter).into_iter();
+    let rows = environment.select(filter).unwrap().into_iter();
     let mut opened: Vec<_> = rows
         .map(|row| {
             let secret = environment.open(row).unwrap();
@@ -112,6 +114,31 @@ pub(super) async fn dynamic_rows_are_left_out(recording: &Recording) {
     for (exchange, list) in lists.iter().enumerate() {
         let environment = environment_at(recording, exchange).await;
         assert_eq!(opened(&environment, &everything()), expected_rows(list));
+        dynamic_keys_are_known(&environment, list);
+    }
+}
+
+/// They are not served, and yet nobody is told that there is no such key.
+fn dynamic_keys_are_known(environment: &Environment, list: &Value) {
+    let all = list.as_array().unwrap().iter();
+    let expected: Vec<_> = all.filter(|row| row["type"] == "dynamic").collect();
+    let found: Vec<_> = environment.dynamic(&everything()).collect();
+    assert_eq!(found.len(), expected.len());
+    for row in expected {
+        let (folder, name) = (Folder::parse(text(row, "path")), text(row, "name"));
+        assert!(found.contains(&(&folder, name)), "{row}");
+        for key in row["keys"].as_array().unwrap() {
+            let key = key.as_str().unwrap();
+            assert!(environment.is_dynamic(&folder, key), "{key}");
+            assert!(!environment.is_dynamic(&Folder::parse("/elsewhere"), key));
+            assert_eq!(environment.find(&folder, key), None, "it has no value");
+            let filter = Filter {
+                keys: Keys::One(key.to_owned()),
+                ..everything()
+            };
+            assert_eq!(environment.dynamic(&filter).count(), 1, "{key}");
+        }
+        assert!(!environment.is_dynamic(&folder, "SHOP_KEY"));
     }
 }
 
@@ -156,7 +183,7 @@ pub(super) async fn digests_find_as_on_the_server(recording: &Recording) {
 }
 
 /// The server compares tags to the letter, the official client by parts in any
-/// case; we compare them whole, in any case, `_` as a space.
+/// case; we compare them whole: to the letter, else in any case, `_` as a space.
 pub(super) async fn tags_select_what_the_server_selects_and_what_people_mean(
     recording: &Recording,
 ) {
@@ -227,15 +254,20 @@ fn sort_as_opened(keys: &mut [String]) {
     });
 }
 
+/// A value that its writer stored without sealing it, since there was nothing to seal.
+const BARE_EMPTY: &str = "EMPTY_UNENCRYPTED";
+
 pub(super) async fn undecryptable_rows_are_errors_that_name_the_key(recording: &Recording) {
     let environment = environment_at(recording, 2).await;
     let rows = recording.expected()["rows"].as_array().unwrap();
-    assert_eq!(environment.select(&everything()).len(), rows.len());
+    assert_eq!(environment.select(&everything()).unwrap().len(), rows.len());
     for expected in rows {
         let key = text(expected, "key");
         let row = environment.find(&Folder::root(), key).unwrap();
         let opened = environment.open(row);
         match expected["value"].as_str() {
+            // The official client drops it; nothing else than nothing can be meant.
+            None if key == BARE_EMPTY => assert_eq!(opened.unwrap().value.expose_secret(), ""),
             Some(value) => assert_eq!(opened.unwrap().value.expose_secret(), value),
             None => {
                 let error = opened.map(|_| ()).expect_err(key);
@@ -252,10 +284,19 @@ pub(super) async fn undecryptable_rows_are_errors_that_name_the_key(recording: &
 }
 
 fn sealed(environment: &Arc<Environment>, times: usize) -> Vec<Sealed> {
-    let rows = environment.select(&everything());
+    let rows = environment.select(&everything()).unwrap();
     let rows = (0..times).flat_map(|_| rows.clone());
     rows.map(|row| Sealed::new(Arc::clone(environment), row))
         .collect()
+}
+
+/// Work on so many cores.
+fn on_cores(cores: usize) -> Allowance {
+    let pool = Pool::new(cores, Duration::from_secs(3_600));
+    Allowance {
+        job: pool.job(&Tenant::new("shop")),
+        ..Allowance::alone()
+    }
 }
 
 #[tokio::test]
@@ -267,11 +308,11 @@ async fn many_rows_open_in_the_order_given_on_any_number_of_cores() {
         .map(|sealed| sealed.environment.open(sealed.row).unwrap().key)
         .collect();
     for cores in [1, 2, 5] {
-        let opened = Opener::new(cores).open(rows.clone()).await.unwrap();
+        let opened = opener::open(&on_cores(cores), rows.clone()).await.unwrap();
         let keys: Vec<_> = opened
             .into_iter()
             .flatten()
-            .map(|secret| secret.key)
+            .map(|opened| opened.secret.key)
             .collect();
         assert_eq!(keys, one_by_one, "{cores} cores");
     }
@@ -287,27 +328,23 @@ async fn of_many_rows_that_do_not_open_the_first_is_named() {
         .find_map(|sealed| sealed.environment.open(sealed.row).err())
         .unwrap();
     for _ in 0..20 {
-        let error = Opener::new(3)
-            .open(rows.clone())
-            .await
-            .map(drop)
-            .unwrap_err();
-        assert_eq!(error, first);
+        let opened = opener::open(&on_cores(3), rows.clone()).await;
+        assert_eq!(opened.map(drop).unwrap_err(), first.clone().into());
     }
 }
 
 #[tokio::test]
 async fn a_small_mount_overtakes_large_ones() {
     let environment = Arc::new(environment(&Recording::read("secrets-all-paths")).await);
-    let opener = Opener::new(2);
+    let work = on_cores(2);
     let larges: Vec<_> = (0..4)
         .map(|_| {
-            let (opener, rows) = (opener.clone(), sealed(&environment, 60));
-            tokio::spawn(async move { opener.open(rows).await.map(drop) })
+            let (work, rows) = (work.clone(), sealed(&environment, 60));
+            tokio::spawn(async move { opener::open(&work, rows).await.map(drop) })
         })
         .collect();
     tokio::task::yield_now().await;
-    opener.open(sealed(&environment, 1)).await.unwrap();
+    opener::open(&work, sealed(&environment, 1)).await.unwrap();
     assert!(
         larges.iter().all(|large| !large.is_finished()),
         "it waited for all of them"

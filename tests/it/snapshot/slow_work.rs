@@ -86,7 +86,7 @@ impl Node {
             query: Query {
                 host: "https://phase.test".parse().unwrap(),
                 app: AppSelector::Name("a".to_owned()),
-                selections: vec![Selection {
+                selections: [Selection {
                     environment: "production".to_owned(),
                     filter: Filter {
                         folder: Folder::root(),
@@ -94,7 +94,8 @@ impl Node {
                         tags: Vec::new(),
                         keys: Keys::All,
                     },
-                }],
+                }]
+                .into(),
                 on_reference_error: OnReferenceError::Warn,
             },
             max_stale: None,
