@@ -14,6 +14,11 @@ pub(crate) const DOCKER_CONFIG: (&str, &str) =
     ("kubernetes.io/dockerconfigjson", ".dockerconfigjson");
 pub(crate) const OLD_DOCKER_CONFIG: (&str, &str) = ("kubernetes.io/dockercfg", ".dockercfg");
 
+pub(crate) const BOOTSTRAP: &str = "bootstrap.kubernetes.io/token";
+
+/// Types that are credentials of the cluster itself.
+pub(crate) const PRIVILEGED: [&str; 2] = [SERVICE_ACCOUNT, BOOTSTRAP];
+
 pub(crate) const TYPES: [SecretType; 8] = [
     SecretType {
         name: "Opaque",
@@ -44,7 +49,7 @@ pub(crate) const TYPES: [SecretType; 8] = [
         needs: &[],
     },
     SecretType {
-        name: "bootstrap.kubernetes.io/token",
+        name: BOOTSTRAP,
         needs: &[&["token-id"], &["token-secret"]],
     },
 ];

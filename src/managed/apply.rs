@@ -2,6 +2,7 @@
 //! the API server answers with its metadata alone.
 
 mod error;
+mod recreate;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -151,16 +152,15 @@ impl Applier {
         let gives_way = |manager: &&str| write.predecessors.gives_way(manager);
         let managers = managers(&status);
         let are_gone = !managers.is_empty() && managers.iter().all(gives_way);
-        let again = if status.code == 409 && are_gone {
+        if status.code == 409 && are_gone {
             // Ours by right: the same resource named it to Phase's own operator.
-            self.patch(write, true).await
-        } else if is_about_type(&status) && write.output.recreates {
-            self.delete(&write.output.secret).await;
-            self.patch(write, write.output.takes).await
-        } else {
-            return Err(refused(write.output, &status));
-        };
-        again.map_err(|failed| why(write.output, failed))
+            let again = self.patch(write, true).await;
+            return again.map_err(|failed| why(write.output, failed));
+        }
+        if is_about_type(&status) && write.output.recreates {
+            return self.recreate(write).await;
+        }
+        Err(refused(write.output, &status))
     }
 
     /// Changes a Secret's metadata.
@@ -177,13 +177,25 @@ impl Applier {
     }
 
     async fn patch(&self, write: &Write<'_>, force: bool) -> Result<ObjectMeta, Failed> {
-        let SecretName { namespace, name } = &write.output.secret;
+        self.patch_as(write, &write.output.secret.name, force, "")
+            .await
+    }
+
+    /// Applies under a name of its own, with further parameters of the query.
+    async fn patch_as(
+        &self,
+        write: &Write<'_>,
+        name: &str,
+        force: bool,
+        query: &str,
+    ) -> Result<ObjectMeta, Failed> {
+        let namespace = &write.output.secret.namespace;
         // A program that writes from types has no fields to be warned of, and to look for them
         // the API server reads the text once more: a tenth of what a Secret costs it.
         let uri = format!(
-            "/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager={FIELD_MANAGER}&force={force}&fieldValidation=Ignore"
+            "/api/v1/namespaces/{namespace}/secrets/{name}?fieldManager={FIELD_MANAGER}&force={force}&fieldValidation=Ignore{query}"
         );
-        let body = Bytes::from_owner(body(write));
+        let body = Bytes::from_owner(body(write, name));
         let request = Request::builder()
             .method(Method::PATCH)
             .uri(uri)
@@ -191,15 +203,7 @@ impl Applier {
         self.send(request, Body::from(body)).await
     }
 
-    async fn delete(&self, SecretName { namespace, name }: &SecretName) {
-        let request = Request::builder()
-            .method(Method::DELETE)
-            .uri(format!("/api/v1/namespaces/{namespace}/secrets/{name}"));
-        // Gone is what was wanted; everything else shows when it is written.
-        drop(self.send(request, Body::empty()).await);
-    }
-
-    async fn send(
+    pub(super) async fn send(
         &self,
         request: http::request::Builder,
         body: Body,
@@ -232,13 +236,13 @@ impl Applier {
     }
 }
 
-enum Failed {
+pub(super) enum Failed {
     Status(Box<Status>),
     Unanswered,
 }
 
 /// As long as it will be from the start: growing would leave copies behind.
-fn body(write: &Write<'_>) -> Zeroizing<Vec<u8>> {
+fn body(write: &Write<'_>, name: &str) -> Zeroizing<Vec<u8>> {
     let output = write.output;
     let mut labels = borrowed(&output.labels);
     let mut annotations = borrowed(&output.annotations);
@@ -250,7 +254,7 @@ fn body(write: &Write<'_>) -> Zeroizing<Vec<u8>> {
         kind: "Secret",
         secret_type: &output.form.kind,
         metadata: Metadata {
-            name: &output.secret.name,
+            name,
             namespace: &output.secret.namespace,
             labels,
             annotations,

@@ -2,7 +2,10 @@
 
 mod alone;
 mod args;
+mod drift;
+mod patience;
 mod place;
+mod touched;
 
 pub use args::ControllerArgs;
 
@@ -126,7 +129,7 @@ fn places(
             hosts: hosts.clone(),
             namespace,
             concurrency: args.concurrency,
-            keeps_to_namespace: args.no_cross_namespace_refs,
+            policy: args.policy(),
             poll_interval: args.poll_interval,
             interval: args.test_only_poll_interval,
         })

@@ -31,6 +31,7 @@ use super::news::Readers;
 use super::plan::SecretName;
 use super::reconcile::{ANSWER_WITHIN, name};
 use super::redeploy::{Workload, annotation};
+use super::refused::Refused;
 use super::status::{Reason, Trouble};
 use super::tell::{publish, recorder};
 use super::token::Tokens;
@@ -38,7 +39,7 @@ use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
 use crate::quota::Tenant;
-use crate::snapshot::{Ask, News, Settings, Snapshot, Upstream, lock};
+use crate::snapshot::{Ask, News, Snapshot, Upstream, lock};
 use crate::telemetry::metrics::ManagedFigures;
 use mounted::{Mounted, recipe, volume, volumes};
 
@@ -102,6 +103,8 @@ pub(super) struct Following<U> {
     pub(super) tokens: Arc<Tokens>,
     pub(super) hosts: AllowedHosts,
     pub(super) classes: Store<SecretProviderClass>,
+    /// Parameters that cannot be read, by their digest.
+    pub(super) refused: Refused<[u8; 32], ()>,
     /// How often Phase is asked.
     pub(super) interval: Duration,
     /// Held for a moment after each restart, so that many do not begin at once.
@@ -259,7 +262,8 @@ impl<U: Upstream, W: Workload> Context<U, W> {
         // As the driver does, the volume's attributes over the class's parameters.
         let mut parameters = found.spec.parameters.clone();
         parameters.extend(mounted.attributes.clone());
-        let read = SecretProviderClass::read(&parameters, &self.all.hosts)?;
+        let inputs = digest::of_texts("mounted", &parameters);
+        let read = self.all.read(inputs, &parameters)?;
         let tenant = Tenant::new(&namespace);
         let secret = SecretName {
             namespace,
@@ -270,7 +274,7 @@ impl<U: Upstream, W: Workload> Context<U, W> {
         let ask = Ask {
             tenant,
             token,
-            inputs: digest::of_texts("mounted", &parameters),
+            inputs,
             volume: Some(volume(object, mounted)),
             class,
             deadline: Deadline::after(ANSWER_WITHIN),
@@ -386,13 +390,5 @@ impl<U: Upstream, W: Workload> Context<U, W> {
         // One of its own for each: a recorder would keep the text of the first.
         let recorder = recorder(&self.all.client);
         publish(&recorder, object, (kind, "Restart"), reason, note).await;
-    }
-}
-
-impl<U> Following<U> {
-    /// How long after a change no node has the old one in its memory any more; a little
-    /// later for each workload, so that those of one class do not restart together.
-    fn settled(&self) -> Duration {
-        Settings::fresh(self.interval).mul_f64(1.0 + 0.1 * fastrand::f64())
     }
 }

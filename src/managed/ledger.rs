@@ -7,10 +7,14 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::followed::Followed;
 use super::plan::SecretName;
 use crate::snapshot::lock;
+
+/// More than Secrets are written at once.
+const MOST_NEWS: usize = 1_024;
 
 /// What was written of a Secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,15 +32,64 @@ pub(super) struct Ledger {
     live: Arc<[Store<PartialObjectMeta<Secret>>]>,
     /// By Secret; little more than there are in `live`.
     written: Mutex<HashMap<SecretName, Written>>,
+    /// What is being written, and the last news of each that came meanwhile.
+    writing: Mutex<HashMap<SecretName, Option<PartialObjectMeta<Secret>>>>,
+    /// Where those go then.
+    later: Sender<PartialObjectMeta<Secret>>,
+}
+
+/// A Secret that is being written, until this is dropped.
+#[must_use = "news of the Secret wait while this is held"]
+pub(super) struct BeingWritten<'a> {
+    ledger: &'a Ledger,
+    secret: SecretName,
+}
+
+impl Drop for BeingWritten<'_> {
+    fn drop(&mut self) {
+        let news = lock(&self.ledger.writing).remove(&self.secret).flatten();
+        if let Some(news) = news {
+            // There is room for one of each that is written at once. Without it, the next
+            // round looks at it.
+            drop(self.ledger.later.try_send(news));
+        }
+    }
 }
 
 impl Ledger {
     /// Nothing was written yet. `live` is the metadata of Secrets that were written, as the
-    /// API server has them now: of each namespace that is looked after, or of all.
-    pub(super) fn new(live: Arc<[Store<PartialObjectMeta<Secret>>]>) -> Self {
-        Self {
+    /// API server has them now: of each namespace that is looked after, or of all. The news
+    /// that [`Self::waits`] has kept come out of the other half.
+    pub(super) fn new(
+        live: Arc<[Store<PartialObjectMeta<Secret>>]>,
+    ) -> (Self, Receiver<PartialObjectMeta<Secret>>) {
+        let (later, news) = channel(MOST_NEWS);
+        let ledger = Self {
             live,
             written: Mutex::default(),
+            writing: Mutex::default(),
+            later,
+        };
+        (ledger, news)
+    }
+
+    /// A Secret is written now: what is watched of it is perhaps just that.
+    pub(super) fn begin(&self, secret: &SecretName) -> BeingWritten<'_> {
+        lock(&self.writing).insert(secret.clone(), None);
+        BeingWritten {
+            ledger: self,
+            secret: secret.clone(),
+        }
+    }
+
+    /// Whether news of a Secret wait until it has been written.
+    pub(super) fn waits(&self, news: &PartialObjectMeta<Secret>) -> bool {
+        match lock(&self.writing).get_mut(&name(news)) {
+            Some(last) => {
+                *last = Some(news.clone());
+                true
+            }
+            None => false,
         }
     }
 
@@ -69,10 +122,7 @@ impl Ledger {
     /// Whether news of a Secret are what was written here, and nobody else's: it is there,
     /// as it was written last.
     pub(super) fn is_our_own(&self, news: &PartialObjectMeta<Secret>) -> bool {
-        let secret = SecretName {
-            namespace: news.namespace().unwrap_or_default(),
-            name: news.name_any(),
-        };
+        let secret = name(news);
         let version = news.resource_version();
         let is_there = |live: Arc<PartialObjectMeta<Secret>>| live.resource_version() == version;
         version.is_some()
@@ -80,6 +130,13 @@ impl Ledger {
                 .written(&secret)
                 .is_some_and(|written| written.resource_version == version)
             && self.live(&secret).is_some_and(is_there)
+    }
+}
+
+fn name(news: &PartialObjectMeta<Secret>) -> SecretName {
+    SecretName {
+        namespace: news.namespace().unwrap_or_default(),
+        name: news.name_any(),
     }
 }
 
@@ -101,7 +158,7 @@ mod tests {
     #[test]
     fn our_own_is_what_is_there_as_it_was_written_last() {
         let (live, mut writer) = store();
-        let ledger = Ledger::new(vec![live].into());
+        let (ledger, _) = Ledger::new(vec![live].into());
         let name = SecretName {
             namespace: "team".to_owned(),
             name: "out".to_owned(),
@@ -127,5 +184,28 @@ mod tests {
         // News of its end may say the version that was there last.
         writer.apply_watcher_event(&Event::Delete(ours.clone()));
         assert!(!ledger.is_our_own(&ours), "it has gone");
+    }
+
+    #[test]
+    fn news_of_what_is_being_written_wait_until_it_has_been() {
+        let (live, mut writer) = store();
+        let (ledger, mut later) = Ledger::new(vec![live].into());
+        let ours = metadata("1");
+        assert!(!ledger.waits(&ours), "nothing is being written");
+        let secret = name(&ours);
+        let being_written = ledger.begin(&secret);
+        // It is watched before the answer has come.
+        writer.apply_watcher_event(&Event::Apply(ours.clone()));
+        assert!(ledger.waits(&ours));
+        let written = Written {
+            wish: [0; 32],
+            resource_version: Some("1".to_owned()),
+            followed: Followed::read(""),
+        };
+        ledger.write(secret, written);
+        drop(being_written);
+        let news = later.try_recv().expect("it is looked at now");
+        assert!(ledger.is_our_own(&news));
+        assert!(!ledger.waits(&metadata("2")), "it has been written");
     }
 }

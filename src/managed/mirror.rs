@@ -11,6 +11,7 @@ use tracing::warn;
 use super::followed::Followed;
 use super::owner::Owner;
 use super::plan::{Form, Output, Plan, SecretName};
+use super::policy::Origin;
 use super::reconcile::{Context, Outcome, name};
 use super::status::{Reason, Trouble};
 use crate::class::{Class, Mirror};
@@ -78,6 +79,7 @@ impl Owner for SecretProviderClass {
     const ANNOTATION: &'static str = "secrets.phase.dev/class";
     const FOLLOWED: Option<&'static str> = Some("secrets.phase.dev/restarted-for");
     const TAKES_BACK: bool = true;
+    const ORIGIN: Origin = Origin::Mirror;
 
     fn thin(&mut self) {
         self.managed_fields_mut().clear();

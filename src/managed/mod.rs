@@ -1,7 +1,7 @@
 //! Managed Kubernetes Secrets: what the resource `PhaseSecret` asks for is kept in
 //! Secrets, and workloads that use them follow.
 //!
-//! `reconcile` is the way of one resource: its fields as a [`plan`], its token
+//! `reconcile` is the way of one resource: its fields as a [`plan`], as far as the [`policy`] admits it, its token
 //! ([`token`]), the contents out of the memory that mounts use too (`contents`,
 //! [`data`]), one server-side apply for each Secret that is not as it should be
 //! ([`apply`]; [`adopt`] for those of Phase's own operator), restarts ([`redeploy`]), and what is told of all that (`tell`, [`status`]).
@@ -27,8 +27,10 @@ mod one;
 mod outputs;
 mod owner;
 pub mod plan;
+pub mod policy;
 mod reconcile;
 pub mod redeploy;
+mod refused;
 pub mod resource;
 mod selector;
 pub mod status;

@@ -59,6 +59,7 @@ impl<U, K: Owner> Context<U, K> {
         }) {
             return Ok(Done::default());
         }
+        let _being_written = self.ledger.begin(secret);
         let applied = Applier::new(self.client.clone()).write(write).await;
         let figures = &self.states.figures;
         let applied = applied.map_err(|error| {

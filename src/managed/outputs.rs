@@ -15,6 +15,7 @@ use super::reconcile::{Context, Note, Outcome, name};
 use super::redeploy::{Change, Restarts, redeploy};
 use super::resource::SecretStatus;
 use super::status::{Reason, Trouble};
+use super::turns::Writing;
 
 /// So many are named in one text.
 const SHOWN: usize = 10;
@@ -34,12 +35,13 @@ pub(super) async fn outputs<U, K: Owner>(
     context: &Context<U, K>,
     plan: &Plan,
     contents: Contents<'_>,
-    outcome: &mut Outcome,
+    (turn, outcome): (&mut Writing<'_>, &mut Outcome),
 ) {
     let resource = name(object);
     let owner = object.controller_owner_ref(&());
     let mut all = Vec::new();
     for (output, part) in plan.outputs.iter().zip(&contents.parts) {
+        turn.pause().await;
         let before = context.followed(object, &output.secret);
         let kept = |before: Option<Followed>| before.map(|it| it.entry(&output.secret));
         let (hash, data) = match part {

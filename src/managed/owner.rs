@@ -14,6 +14,7 @@ use super::adopt;
 use super::followed::Followed;
 use super::mirror::SecretProviderClass;
 use super::plan::{Plan, SecretName};
+use super::policy::Origin;
 use super::reconcile::{Context, Outcome};
 use super::resource::{ManagedSecretReference, PhaseSecret, PhaseSecretSpec};
 use super::status::{Reason, Trouble};
@@ -42,6 +43,8 @@ pub(super) trait Owner:
     const FOLLOWED: Option<&'static str>;
     /// Whether a Secret that it no longer names goes.
     const TAKES_BACK: bool;
+    /// By which rules its plans are admitted.
+    const ORIGIN: Origin;
 
     /// Drops what nobody here looks at.
     fn thin(&mut self) {
@@ -81,6 +84,7 @@ impl Owner for PhaseSecret {
     const ANNOTATION: &'static str = "secrets.phase.dev/phasesecret";
     const FOLLOWED: Option<&'static str> = None;
     const TAKES_BACK: bool = false;
+    const ORIGIN: Origin = Origin::Resource;
 
     fn plans(&self, hosts: &AllowedHosts) -> Result<Vec<Plan>, Trouble> {
         let namespace = self.namespace().unwrap_or_default();

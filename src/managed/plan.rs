@@ -117,11 +117,8 @@ impl Plan {
         })
     }
 
-    /// For a controller that keeps resources to their own namespace.
-    ///
-    /// # Errors
-    /// All Secrets that are elsewhere.
-    pub fn keeps_to(&self, own: &str) -> Result<(), Mistakes<PlanMistake>> {
+    /// The Secrets that are not in the resource's own namespace.
+    pub(super) fn elsewhere(&self, own: &str) -> Vec<PlanMistake> {
         let outputs = self.outputs.iter().enumerate();
         let outputs =
             outputs.map(|(number, of)| (format!("managedSecretReferences[{number}]"), &of.secret));
@@ -131,7 +128,7 @@ impl Plan {
             field,
             namespace: secret.namespace.clone(),
         });
-        Mistakes::none_or(mistakes.collect())
+        mistakes.collect()
     }
 }
 

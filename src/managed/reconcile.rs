@@ -1,6 +1,7 @@
 //! The way of one resource: what is wanted, what Phase has, what is written.
 
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use tracing::warn;
+use tokio::task::spawn_blocking;
+use tracing::{error, warn};
 
 use super::adopt;
 use super::backoff::{self, Backoff};
@@ -19,11 +21,13 @@ use super::news::Readers;
 use super::outputs::outputs;
 use super::owner::{Owner, Owners};
 use super::plan::{Plan, SecretName};
+use super::policy::Policy;
+use super::refused::Refused;
 use super::resource::SecretStatus;
 use super::status::{Reason, Trouble};
 use super::take_back::take_back;
 use super::token::Tokens;
-use super::turns::Turns;
+use super::turns::{Turns, Writing};
 use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
@@ -57,14 +61,16 @@ pub(super) struct Context<U, K: Owner> {
     pub(super) resources: Store<K>,
     /// All resources that a Secret may belong to.
     pub(super) owners: Arc<Owners>,
-    /// Whether a resource may name Secrets of its own namespace alone.
-    pub(super) keeps_to_namespace: bool,
+    /// What a resource may ask for.
+    pub(super) policy: Policy,
     /// Which consoles a resource may name.
     pub(super) hosts: AllowedHosts,
     /// What was written last, and what there is of it now.
     pub(super) ledger: Arc<Ledger>,
     /// How often each resource has failed in a row.
     pub(super) failures: Backoff<ObjectRef<K>>,
+    /// Which resources cannot be read as they are.
+    pub(super) refused: Refused<ObjectRef<K>, Option<String>>,
     /// What was told of each resource that has no status: no more than there are.
     pub(super) told: Mutex<HashMap<ObjectRef<K>, Reason>>,
     /// Which resources were taken over.
@@ -131,17 +137,20 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
     object: Arc<K>,
     context: Arc<Context<U, K>>,
 ) -> Result<Action, std::convert::Infallible> {
-    let turn = context.turns.write().await;
+    let namespace = object.namespace().unwrap_or_default();
+    let mut turn = context.turns.write(&namespace).await;
     // It may have changed while others had their turn.
     let Some(object) = context.resources.get(&ObjectRef::from_obj(&*object)) else {
         return Ok(Action::await_change());
     };
     let running = context.states.figures.begin();
     let mut outcome = Outcome::default();
-    match context.plans(&*object) {
+    match context.plans(&object).await {
         Ok(plans) => {
             for plan in plans {
-                if let Err(trouble) = attempt(&*object, &context, plan, &mut outcome).await {
+                if let Err(trouble) =
+                    attempt(&*object, &context, plan, &mut turn, &mut outcome).await
+                {
                     outcome.troubles.push(trouble);
                 }
             }
@@ -168,7 +177,7 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
         true => context.states.gone(&state),
         false => context.states.is(state, reason),
     }
-    let turn = context.turns.tell().await;
+    let turn = context.turns.tell(&namespace).await;
     let told = object.tell(&context, outcome).await;
     drop(turn);
     if let Err(error) = &told {
@@ -188,22 +197,63 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
 }
 
 impl<U, K: Owner> Context<U, K> {
-    /// What a resource wants.
-    fn plans(&self, object: &K) -> Result<Vec<Plan>, Trouble> {
-        let plans = object.plans(&self.hosts)?;
-        if self.keeps_to_namespace {
-            let own = object.namespace().unwrap_or_default();
-            let kept = plans.iter().try_for_each(|plan| plan.keeps_to(&own));
-            kept.map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;
+    /// What a resource wants. What is refused is not read again until it changes.
+    async fn plans(&self, object: &Arc<K>) -> Result<Vec<Plan>, Trouble> {
+        let (key, version) = (ObjectRef::from_obj(&**object), object.resource_version());
+        if let Some(trouble) = self.refused.of(&key, &version) {
+            return Err(trouble);
         }
+        // A class may be large.
+        let (read, hosts) = (Arc::clone(object), self.hosts.clone());
+        let read = spawn_blocking(move || read.plans(&hosts)).await;
+        let plans = read.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+        self.refused.read(key, version, &plans);
+        let plans = plans?;
+        let own = object.namespace().unwrap_or_default();
+        let admits = |plan| self.policy.admits(&own, plan, K::ORIGIN);
+        let admitted = plans.iter().try_for_each(admits);
+        admitted.map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;
         Ok(plans)
     }
+}
+
+/// What comes of a resource whose round has ended by a defect of ours: it is told, and
+/// tried again.
+///
+/// # Errors
+/// Never.
+pub(super) async fn defect<U: Upstream, K: Owner>(
+    object: Arc<K>,
+    context: Arc<Context<U, K>>,
+) -> Result<Action, std::convert::Infallible> {
+    let trouble = Trouble::new(
+        Reason::Internal,
+        "a defect has ended the work on this resource: please report it, with the controller's log: it is tried again",
+    );
+    error!(object = name(&*object), "{}", trouble.message);
+    let key = ObjectRef::from_obj(&*object);
+    context.states.is(key.clone().erase(), trouble.reason);
+    let outcome = Outcome {
+        troubles: vec![trouble],
+        ..Outcome::default()
+    };
+    let told = object.tell(&context, outcome).await;
+    if let Err(error) = told {
+        warn!(
+            object = name(&*object),
+            "its status cannot be written: {error}"
+        );
+    }
+    let is_there = |object: &ObjectRef<_>| context.resources.get(object).is_some();
+    let wait = context.failures.wait(key, true, backoff::LONGEST, is_there);
+    Ok(Action::requeue(backoff::spread(wait)))
 }
 
 async fn attempt<U: Upstream, K: Owner>(
     object: &K,
     context: &Context<U, K>,
     plan: Plan,
+    turn: &mut Writing<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), Trouble> {
     let interval = plan.interval.unwrap_or(context.poll_interval);
@@ -240,7 +290,7 @@ async fn attempt<U: Upstream, K: Owner>(
             "what is remembered cannot be read: this is a defect, please report it",
         )
     })?;
-    outputs(object, context, &plan, contents, outcome).await;
+    outputs(object, context, &plan, contents, (turn, outcome)).await;
     Ok(())
 }
 

@@ -146,7 +146,7 @@ impl From<&ApplyError> for Reason {
     fn from(error: &ApplyError) -> Self {
         match error {
             ApplyError::Conflict { .. } | ApplyError::Rival { .. } => Self::Conflict,
-            ApplyError::Type { .. } => Self::TypeImmutable,
+            ApplyError::Type { .. } | ApplyError::Credential { .. } => Self::TypeImmutable,
             ApplyError::Forbidden { .. } => Self::WriteForbidden,
             ApplyError::NoNamespace { .. } => Self::WriteRefused,
             _ if error.is_passing() => Self::ApiUnavailable,

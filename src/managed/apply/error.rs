@@ -36,6 +36,14 @@ pub enum ApplyError {
         /// The type that it should have.
         kind: String,
     },
+    /// It has another type, and is not ours to delete.
+    #[error(
+        "Secret {secret} is a credential of the cluster itself, which is not deleted for another type: delete it by hand, or write another Secret"
+    )]
+    Credential {
+        /// The Secret.
+        secret: SecretName,
+    },
     /// No right to write it.
     #[error(
         "the controller may not write Secret {secret}: give its ServiceAccount a Role with create, patch and delete on secrets in that namespace"

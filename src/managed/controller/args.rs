@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::duration;
+use crate::managed::policy::Policy;
 use crate::phase::args::PhaseArgs;
 use crate::telemetry::http::HttpArgs;
 
@@ -26,9 +27,17 @@ pub struct ControllerArgs {
     )]
     pub namespace: Vec<String>,
 
-    /// Refuse resources that name a Secret of another namespace
-    #[arg(long, env = "PHASE_CSI_NO_CROSS_NAMESPACE_REFS", hide_env = true)]
-    pub no_cross_namespace_refs: bool,
+    /// Let resources name Secrets of other namespaces
+    #[arg(long, env = "PHASE_CSI_ALLOW_CROSS_NAMESPACE_REFS", hide_env = true)]
+    pub allow_cross_namespace_refs: bool,
+
+    /// Let service account and bootstrap tokens be written
+    #[arg(long, env = "PHASE_CSI_ALLOW_PRIVILEGED_SECRET_TYPES", hide_env = true)]
+    pub allow_privileged_secret_types: bool,
+
+    /// Let mirror overwrite Secrets of others
+    #[arg(long, env = "PHASE_CSI_ALLOW_MIRROR_OVERWRITE", hide_env = true)]
+    pub allow_mirror_overwrite: bool,
 
     /// Health and metrics.
     #[command(flatten)]
@@ -70,4 +79,15 @@ pub struct ControllerArgs {
     /// A poll interval of any length. For tests only
     #[arg(long, env = "PHASE_CSI_TEST_ONLY_POLL_INTERVAL", hide = true, value_parser = duration::parse)]
     pub test_only_poll_interval: Option<Duration>,
+}
+
+impl ControllerArgs {
+    /// What resources may ask for.
+    pub(super) const fn policy(&self) -> Policy {
+        Policy {
+            cross_namespace_refs: self.allow_cross_namespace_refs,
+            privileged_secret_types: self.allow_privileged_secret_types,
+            mirror_overwrite: self.allow_mirror_overwrite,
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! A namespace, or the whole cluster: what is watched there, and who looks at it.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,23 +17,26 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Resource};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::alone::alone;
+use super::drift::{MOST_POKES, pokes};
+use super::patience::{is_undefined, patient};
+use super::touched::touched;
 use crate::managed::adopt::Released;
 use crate::managed::api;
-use crate::managed::apply::{LABEL, OURS};
-use crate::managed::backoff::Backoff;
+use crate::managed::backoff::{Backoff, LONGEST};
 use crate::managed::follow::{self, Following, wishing};
 use crate::managed::health::{Health, States, Unlisted};
 use crate::managed::ledger::Ledger;
-use crate::managed::mirror::SecretProviderClass;
 use crate::managed::news::{Readers, news};
-use crate::managed::owner::{Owner, Owners, owner};
-use crate::managed::reconcile::{Context, reconcile};
+use crate::managed::owner::{Owner, Owners};
+use crate::managed::policy::Policy;
+use crate::managed::reconcile::{Context, defect, reconcile};
 use crate::managed::redeploy::Workload;
+use crate::managed::refused::Refused;
 use crate::managed::resource::PhaseSecret;
 use crate::managed::stored::stored;
 use crate::managed::take_back::bury;
@@ -48,11 +50,9 @@ use crate::snapshot::Snapshot;
 /// Changes of one resource within this time are one.
 const TOGETHER: Duration = Duration::from_millis(10);
 
-/// How many resources may wait for each that is worked on.
-const WAITING: u16 = 64;
-
-/// So many resources may wait that were changed elsewhere.
-const MOST_POKES: usize = 1_024;
+/// All resources may wait for their turn: who waits takes little, and whose turn it is
+/// depends on who waits.
+const UNBOUNDED: u16 = 0;
 
 /// Keeps all places; when it is dropped, all of that ends.
 pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>) {
@@ -65,11 +65,12 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     let clients = clients.chain(places.first().map(|place| (place, &place.client)));
     api::connect(clients.map(|(place, client)| place.api_of(client))).await;
     let concurrency = places.first().map_or(1, |place| place.concurrency);
+    let (ledger, later) = Ledger::new(live.clone().into());
     let shared = Shared {
         tokens: Arc::default(),
         turns: Arc::new(Turns::new(concurrency)),
         snapshot,
-        ledger: Arc::new(Ledger::new(live.clone().into())),
+        ledger: Arc::new(ledger),
         owners: Arc::new(Owners {
             resources: resources.clone(),
             classes: classes.clone(),
@@ -78,10 +79,14 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     let (resource_pokes, poked_resources) = pokes(places);
     let (class_pokes, poked_classes) = pokes(places);
     let mut running = JoinSet::new();
+    let pokes = (Arc::clone(&resource_pokes), Arc::clone(&class_pokes));
     for (place, writer) in places.iter().zip(live_writers) {
-        let pokes = (Arc::clone(&resource_pokes), Arc::clone(&class_pokes));
         let ledger = Arc::clone(&shared.ledger);
-        running.spawn(place.clone().drift(writer, ledger, pokes.0, pokes.1));
+        running.spawn(place.clone().drift(writer, ledger, pokes.clone()));
+    }
+    if let Some(place) = places.first() {
+        let ledger = Arc::clone(&shared.ledger);
+        running.spawn(place.clone().drift_later(later, ledger, pokes));
     }
     let resources = resources.into_iter().zip(resource_writers);
     for (number, (((place, store), poked), unlisted)) in places
@@ -103,6 +108,7 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
             tokens: Arc::clone(&shared.tokens),
             hosts: place.hosts.clone(),
             classes: classes.clone(),
+            refused: Refused::default(),
             interval: place.interval.unwrap_or(place.poll_interval),
             pace: Arc::clone(&pace),
             figures: Arc::clone(&place.health.figures),
@@ -129,15 +135,6 @@ where
     places.iter().map(|_| reflector::store())
 }
 
-/// By namespace: who is told that a Secret of one of its resources has changed.
-type Pokes<K> = Arc<HashMap<Option<String>, Sender<ObjectRef<K>>>>;
-
-fn pokes<K: Owner>(places: &[Place]) -> (Pokes<K>, Vec<Receiver<ObjectRef<K>>>) {
-    let (senders, receivers): (Vec<_>, Vec<_>) = places.iter().map(|_| channel(MOST_POKES)).unzip();
-    let names = places.iter().map(|place| place.namespace.clone());
-    (Arc::new(names.zip(senders).collect()), receivers)
-}
-
 /// What all places and kinds share: a resource of one may have a Secret in another.
 #[derive(Clone)]
 struct Shared {
@@ -159,8 +156,7 @@ pub(super) struct Place {
     pub(super) hosts: AllowedHosts,
     pub(super) namespace: Option<String>,
     pub(super) concurrency: u16,
-    /// Whether a resource may name Secrets of its own namespace alone.
-    pub(super) keeps_to_namespace: bool,
+    pub(super) policy: Policy,
     /// How often Phase is asked for classes.
     pub(super) poll_interval: Duration,
     /// In place of the resources' own, in tests.
@@ -169,7 +165,7 @@ pub(super) struct Place {
 
 impl Place {
     /// What is watched.
-    fn api<K>(&self) -> Api<K>
+    pub(super) fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
@@ -186,45 +182,6 @@ impl Place {
         }
     }
 
-    /// Watches what was written, and says which resources are concerned.
-    async fn drift(
-        self,
-        writer: Writer<PartialObjectMeta<Secret>>,
-        ledger: Arc<Ledger>,
-        resources: Pokes<PhaseSecret>,
-        classes: Pokes<SecretProviderClass>,
-    ) {
-        let label = format!("{}={}", LABEL.0, LABEL.1);
-        // Only their metadata is asked for.
-        let secrets = self.api::<PartialObjectMeta<Secret>>();
-        let drifted = watcher(secrets, api::watching().labels(&label));
-        let drifted = drifted.default_backoff().modify(slim);
-        let drifted = drifted.reflect(writer).touched_objects();
-        let mut drifted = pin!(drifted);
-        while let Some(secret) = drifted.next().await {
-            match secret {
-                // Nobody needs to look at what was just written.
-                Ok(secret) if ledger.is_our_own(&secret) => {}
-                Ok(secret) => {
-                    self.poke(&resources, &secret).await;
-                    self.poke(&classes, &secret).await;
-                }
-                Err(error) => say(&self.health, &error),
-            }
-        }
-    }
-
-    async fn poke<K: Owner>(&self, pokes: &Pokes<K>, secret: &PartialObjectMeta<Secret>) {
-        let Some(of) = owner::<K>(secret) else {
-            return;
-        };
-        let key = self.namespace.as_ref().and_then(|_| of.namespace.clone());
-        if let Some(place) = pokes.get(&key) {
-            // Whoever does not listen any more has ended, and all with him.
-            drop(place.send(of).await);
-        }
-    }
-
     /// Keeps the Secrets of one kind of resource.
     async fn work<K: Owner>(
         self,
@@ -234,8 +191,8 @@ impl Place {
         listed: BoxFuture<'static, ()>,
     ) {
         let changed = stored::<K>(&self.watching, self.namespace.as_deref());
-        let changed = changed.default_backoff().modify(K::thin);
-        let changed = changed.reflect(writer).touched_objects();
+        let changed = patient(changed).modify(K::thin).reflect(writer);
+        let changed = touched(changed, resources.clone());
         let readers = Arc::new(Readers::default());
         let changes = news(
             shared.snapshot.news(),
@@ -252,7 +209,7 @@ impl Place {
             turns: shared.turns,
             readers,
             hosts: self.hosts,
-            keeps_to_namespace: self.keeps_to_namespace,
+            policy: self.policy,
             poll_interval: self.poll_interval,
             interval: self.interval,
             resources: resources.clone(),
@@ -260,12 +217,11 @@ impl Place {
             ledger: shared.ledger,
             failures: Backoff::default(),
             told: Mutex::default(),
+            refused: Refused::default(),
             released: Released::default(),
         });
-        // Those that wait for their turn are in it, too.
-        let config = Config::default()
-            .debounce(TOGETHER)
-            .concurrency(self.concurrency.saturating_mul(WAITING));
+        let config = Config::default().debounce(TOGETHER);
+        let config = config.concurrency(UNBOUNDED);
         let poked = unfold(poked, async |mut poked| {
             let object = poked.recv().await?;
             Some((object, poked))
@@ -276,14 +232,15 @@ impl Place {
             others.map_ok(ReconcileRequest::from),
         );
         let never = |_, _: &std::convert::Infallible, _| Action::await_change();
-        let work = applier(
-            |object, context| alone(reconcile(object, context)),
-            never,
-            Arc::clone(&context),
-            resources,
-            queue,
-            config,
-        );
+        let one = |object: Arc<K>, context: Arc<Context<_, K>>| {
+            let otherwise = defect(Arc::clone(&object), Arc::clone(&context));
+            alone(
+                reconcile(object, context),
+                otherwise,
+                Ok(Action::requeue(LONGEST)),
+            )
+        };
+        let work = applier(one, never, Arc::clone(&context), resources, queue, config);
         let (left, gone) = channel(MOST_POKES);
         let work = async {
             let mut work = pin!(work);
@@ -322,7 +279,7 @@ impl Place {
         let (workloads, writer) = reflector::store();
         let watched = watcher(self.api::<PartialObjectMeta<W>>(), api::watching());
         let wishing = watched.filter_map(|event| ready(event.map(wishing).transpose()));
-        let changed = wishing.default_backoff().reflect(writer).applied_objects();
+        let changed = patient(wishing).reflect(writer).applied_objects();
         let readers = Arc::new(Readers::default());
         let changes = news(all.snapshot.news(), Arc::clone(&readers), workloads.clone());
         let context = Arc::new(follow::Context {
@@ -336,8 +293,12 @@ impl Place {
             .debounce(TOGETHER)
             .concurrency(self.concurrency);
         let never = |_, _: &std::convert::Infallible, _| Action::await_change();
+        let one = |object: Arc<_>, context| {
+            let again = || Ok(Action::requeue(LONGEST));
+            alone(follow::reconcile(object, context), ready(again()), again())
+        };
         let work = applier(
-            |object, context| alone(follow::reconcile(object, context)),
+            one,
             never,
             context,
             workloads,
@@ -354,18 +315,9 @@ impl Place {
 }
 
 /// A watch that fails, such as of a definition that is not installed, or without a right.
-fn say(health: &Health, error: &watcher::Error) {
+pub(super) fn say(health: &Health, error: &watcher::Error) {
     health.figures.watch_failed();
     warn!(%error, "the API server cannot be watched: look at the definition (crd) and the rights");
-}
-
-/// What is needed of a Secret.
-fn slim(secret: &mut PartialObjectMeta<Secret>) {
-    secret.metadata.managed_fields = None;
-    secret.metadata.labels = None;
-    if let Some(annotations) = &mut secret.metadata.annotations {
-        annotations.retain(|key, _| key.starts_with(OURS));
-    }
 }
 
 /// Waits until resources and Secrets have been listed once.
@@ -378,13 +330,4 @@ async fn listed(
     let _ = resources.wait_until_ready().await;
     let _ = secrets.wait_until_ready().await;
     drop(unlisted);
-}
-
-/// Whether the API server does not know such resources at all.
-fn is_undefined(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
-        _ => false,
-    }
 }

@@ -10,15 +10,17 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Resource, ResourceExt};
 
-use super::STARTED_WITH;
+use super::{Following, STARTED_WITH};
 use crate::class::Class;
 use crate::digest;
 use crate::managed::contents::refused;
+use crate::managed::mirror::SecretProviderClass;
 use crate::managed::redeploy::{Workload, wishes};
+use crate::managed::status::Trouble;
 use crate::phase::Answer;
 use crate::quota::Allowance;
 use crate::render::{self, Layout};
-use crate::snapshot::{About, Made, Recipe, Refusal, VolumeId};
+use crate::snapshot::{About, Made, Recipe, Refusal, Settings, VolumeId};
 
 const DRIVER: &str = "secrets-store.csi.k8s.io";
 
@@ -29,6 +31,28 @@ pub(super) struct Mounted {
     pub(super) class: String,
     pub(super) token: Option<String>,
     pub(super) attributes: BTreeMap<String, String>,
+}
+
+impl<U> Following<U> {
+    /// How long after a change no node has the old one in its memory any more; a little
+    /// later for each workload, so that those of one class do not restart together.
+    pub(super) fn settled(&self) -> Duration {
+        Settings::fresh(self.interval).mul_f64(1.0 + 0.1 * fastrand::f64())
+    }
+
+    /// Parameters of a class; those that are refused are read once.
+    pub(super) fn read(
+        &self,
+        inputs: [u8; 32],
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<Class, Trouble> {
+        if let Some(trouble) = self.refused.of(&inputs, &()) {
+            return Err(trouble);
+        }
+        let read = SecretProviderClass::read(parameters, &self.hosts);
+        self.refused.read(inputs, (), &read);
+        read
+    }
 }
 
 /// The volumes of classes.

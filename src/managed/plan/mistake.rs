@@ -68,9 +68,29 @@ pub enum PlanMistake {
         "spec.managedSecretReferences[{0}] would write the Secret that holds the token: name another"
     )]
     Token(usize),
+    /// A type that the controller writes for nobody.
+    #[error(
+        "Secret {secret} would be of type {kind}, a credential of the cluster itself: write another type, or start the controller with --allow-privileged-secret-types"
+    )]
+    Privileged {
+        /// The Secret.
+        secret: String,
+        /// The type.
+        kind: String,
+    },
+    /// A class that overwrites what is somebody else's.
+    #[error(
+        "Secret {secret} has {field} in mirror, by which whoever may write a class overwrites Secrets of others: leave it out, or start the controller with --allow-mirror-overwrite"
+    )]
+    Overwrite {
+        /// The Secret.
+        secret: String,
+        /// The field and its value.
+        field: &'static str,
+    },
     /// A Secret elsewhere, and the controller keeps resources to their namespace.
     #[error(
-        "spec.{field}.secretNamespace names {namespace:?}, and this controller keeps a resource to its own namespace (--no-cross-namespace-refs): leave it out"
+        "spec.{field}.secretNamespace names {namespace:?}, which is not its own: leave it out, or start the controller with --allow-cross-namespace-refs"
     )]
     Elsewhere {
         /// The field of the Secret.

@@ -12,6 +12,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::eventually;
+
 /// The name by which the driver knows itself.
 pub(crate) const DRIVER: &str = "secrets-store.csi.k8s.io";
 
@@ -216,6 +218,20 @@ impl Namespace {
             .await
             .unwrap()?;
         found.metadata.resource_version
+    }
+
+    /// Waits for an event of this reason on a class; its text.
+    pub async fn class_event(&self, class: &str, reason: &str) -> String {
+        eventually(reason, async || {
+            let events = self.api::<Event>();
+            let events = events.list(&ListParams::default()).await.unwrap();
+            let found = events.items.into_iter().find(|event| {
+                event.involved_object.name.as_deref() == Some(class)
+                    && event.reason.as_deref() == Some(reason)
+            });
+            found?.message
+        })
+        .await
     }
 
     /// Reason and text of every event here.

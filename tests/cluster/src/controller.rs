@@ -31,6 +31,8 @@ pub struct Controller {
     pub way: Option<Way>,
     /// Further ones.
     pub further: Vec<String>,
+    /// What its resources may ask for: flags that allow more than the default.
+    pub allows: &'static [&'static str],
     programs: Programs,
     flags: &'static [&'static str],
 }
@@ -141,6 +143,7 @@ impl Controller {
             namespace,
             way: None,
             further: Vec::new(),
+            allows: &[],
             programs,
             flags: EAGER,
         };
@@ -221,6 +224,7 @@ impl Controller {
             namespace,
         ];
         flags.extend(self.flags);
+        flags.extend(self.allows);
         for further in &self.further {
             flags.extend(["--namespace", further]);
         }
@@ -311,9 +315,13 @@ impl Controller {
 
     /// The resources.
     pub fn resources(&self) -> Api<DynamicObject> {
+        self.resources_of(&self.namespace)
+    }
+
+    /// The resources of another namespace.
+    pub fn resources_of(&self, namespace: &Namespace) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk("secrets.phase.dev", "v1alpha1", "PhaseSecret");
-        self.namespace
-            .dynamic(&ApiResource::from_gvk_with_plural(&kind, "phasesecrets"))
+        namespace.dynamic(&ApiResource::from_gvk_with_plural(&kind, "phasesecrets"))
     }
 
     /// The status of a resource.

@@ -10,12 +10,14 @@ mod moving;
 mod numbers;
 mod operation;
 mod operator;
+mod policy;
 mod reasons;
 mod redeploy;
 mod restarts;
 mod rights;
 mod stored;
 mod telemetry;
+mod turns;
 mod types;
 mod writes;
 

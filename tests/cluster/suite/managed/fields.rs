@@ -13,6 +13,7 @@ async fn token_and_secret_may_be_in_another_namespace() {
     let mut controller = Controller::defined("managed-near", secrets).await;
     let far = controller.namespace.another("managed-far").await;
     controller.further = vec![far.name.clone()];
+    controller.allows = &["--allow-cross-namespace-refs"];
     far.token("token-there", &controller.phase.token()).await;
     controller.add_replica();
     let there = json!({"serviceToken": {"serviceTokenSecretReference": {"secretName": "token-there", "secretNamespace": "managed-far"}}});

@@ -2,7 +2,6 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use phase_csi_cluster::{Controller, Namespace, eventually, secret};
@@ -32,20 +31,6 @@ async fn gone(namespace: &Namespace, name: &str) {
         namespace.secret(name).await.is_none().then_some(())
     })
     .await;
-}
-
-/// Waits for an event of this reason on a class; its text.
-async fn event(controller: &Controller, class: &str, reason: &str) -> String {
-    eventually(reason, async || {
-        let events = controller.namespace.api::<Event>();
-        let events = events.list(&Default::default()).await.unwrap();
-        let found = events.items.into_iter().find(|event| {
-            event.regarding.as_ref().and_then(|of| of.name.as_deref()) == Some(class)
-                && event.reason.as_deref() == Some(reason)
-        });
-        found?.note
-    })
-    .await
 }
 
 #[tokio::test]
@@ -135,12 +120,12 @@ async fn what_a_class_does_not_name_any_more_goes_unless_others_use_it() {
     controller.shows("taken", "KEY", "canary-1").await;
     controller.shows("taken", "THEIRS", "canary-theirs").await;
     controller.shows("lost", "KEY", "canary-1").await;
-    let text = event(&controller, "shop", "Left").await;
+    let text = controller.namespace.class_event("shop", "Left").await;
     assert_eq!(
         text,
         "Secret mirror-goes/taken is not deleted: somebody has put something in it, and it is theirs now"
     );
-    let text = event(&controller, "shop", "Deleted").await;
+    let text = controller.namespace.class_event("shop", "Deleted").await;
     assert_eq!(text, "Secret mirror-goes/goes: nothing names it any more");
     controller.shows("stays", "KEY", "canary-1").await;
     controller.namespace.delete_class("shop").await;
@@ -166,7 +151,10 @@ async fn a_mistake_is_an_event_and_the_secrets_stay() {
     class(&controller, "shop", "[{secretName: shop}]", json!({})).await;
     controller.shows("shop", "KEY", "canary-1").await;
     class(&controller, "shop", "[{secretName: Shop}]", json!({})).await;
-    let text = event(&controller, "shop", "InvalidSpec").await;
+    let text = controller
+        .namespace
+        .class_event("shop", "InvalidSpec")
+        .await;
     assert_eq!(
         text,
         "mirror[0].secretName (line 1, column 15): secretName \"Shop\" is no name of a Kubernetes object: use lower-case letters, digits, \"-\" and \".\""
@@ -178,7 +166,10 @@ async fn a_mistake_is_an_event_and_the_secrets_stay() {
         json!({}),
     )
     .await;
-    let text = event(&controller, "tokenless", "TokenMissing").await;
+    let text = controller
+        .namespace
+        .class_event("tokenless", "TokenMissing")
+        .await;
     assert_eq!(
         text,
         "Secret mirror-mistakes/none does not exist: create it with the service token under the key token"
@@ -186,7 +177,10 @@ async fn a_mistake_is_an_event_and_the_secrets_stay() {
     let objects = "[{secretKey: KEY, objectName: a b}, {secretKey: KEY, objectName: db/key}, {secretKey: KEY, objectName: db.key}]";
     let objects = json!({"objects": objects});
     class(&controller, "misfit", "[{secretName: misfit}]", objects).await;
-    let text = event(&controller, "misfit", "InvalidData").await;
+    let text = controller
+        .namespace
+        .class_event("misfit", "InvalidData")
+        .await;
     assert_eq!(
         text,
         "Secret mirror-mistakes/misfit: 2 mistakes: file \"a b\" cannot be a key of a Secret: give it another objectName (letters, digits, \"-\", \"_\", \".\"); \
@@ -207,7 +201,7 @@ async fn of_two_who_name_one_secret_the_second_is_told() {
         "Secret mirror-rival/shop is kept for PhaseSecret mirror-rival/first already: name it in one of the two alone"
     );
     class(&controller, "third", "[{secretName: shop}]", json!({})).await;
-    event(&controller, "third", "Conflict").await;
+    controller.namespace.class_event("third", "Conflict").await;
     controller.synced("first", "Synced").await;
     // It is free once the first lets go of it.
     controller.resource("first", super::named("another")).await;

@@ -41,7 +41,9 @@ async fn what_does_not_open_or_fit_and_what_is_no_token_is_told_with_the_next_st
         secret("/big", "BIG", &"b".repeat(900 << 10)),
         secret("/good", "KEY", "canary"),
     ];
-    let controller = Controller::start("managed-unfit", secrets).await;
+    let mut controller = Controller::defined("managed-unfit", secrets).await;
+    controller.allows = &["--allow-cross-namespace-refs"];
+    controller.add_replica();
     controller.resource("spoilt", named("spoilt")).await;
     let message = controller.synced("spoilt", "Undecryptable").await;
     assert!(message.contains("SPOILT"), "{message}");

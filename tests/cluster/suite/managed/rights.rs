@@ -49,7 +49,7 @@ impl Release<'_> {
         let (name, values, chart) = (self.name, &self.values, chart.display());
         format!(
             "helm template {name} {chart} --namespace {name} --kube-version 1.35.0 --show-only templates/{template}.yaml \
-             --set fullnameOverride={name},controller.enabled=true,http.enabled=false,log.level=trace,{values}"
+             --set fullnameOverride={name},controller.enabled=true,controller.allowCrossNamespaceRefs=true,http.enabled=false,log.level=trace,{values}"
         )
     }
 
@@ -384,38 +384,4 @@ fn workloads() -> Value {
     };
     let items = ["Deployment", "StatefulSet", "DaemonSet"].map(workload);
     json!({"apiVersion": "v1", "kind": "List", "items": items})
-}
-
-#[tokio::test]
-async fn a_resource_that_reaches_elsewhere_is_refused_where_that_is_switched_off() {
-    let secrets = vec![secret("/", "KEY", "canary")];
-    let controller = Controller::start_replicas("managed-own", secrets, 0).await;
-    let client = Programs::from_environment().client().await;
-    let outside = Namespace::create(&client, "managed-own-outside").await;
-    outside
-        .token("phase-service-token", &controller.phase.token())
-        .await;
-    let own = controller.namespace.name.as_str();
-    let flags = ["--namespace", own, "--no-cross-namespace-refs"];
-    let _process = controller.run("strict", controller.kubeconfig(), &flags);
-    let token = json!({"authentication": {"serviceToken": {"serviceTokenSecretReference": {
-        "secretName": "phase-service-token", "secretNamespace": outside.name,
-    }}}});
-    let outputs = json!([
-        {"secretName": "here", "secretNamespace": own},
-        {"secretName": "there", "secretNamespace": outside.name},
-    ]);
-    controller.resource_with("both", outputs, token).await;
-    let message = controller.synced("both", "InvalidSpec").await;
-    assert_eq!(
-        message,
-        "2 mistakes: spec.authentication.serviceToken.serviceTokenSecretReference.secretNamespace names \"managed-own-outside\", \
-         and this controller keeps a resource to its own namespace (--no-cross-namespace-refs): leave it out; \
-         spec.managedSecretReferences[1].secretNamespace names \"managed-own-outside\", \
-         and this controller keeps a resource to its own namespace (--no-cross-namespace-refs): leave it out"
-    );
-    controller.resource("own", named("own")).await;
-    controller.synced("own", "Synced").await;
-    assert!(outside.secret("there").await.is_none());
-    assert!(controller.namespace.secret("here").await.is_none());
 }

@@ -21,7 +21,9 @@ async fn each_type_is_written_with_data_that_fits() {
         secret("/bootstrap", "token-id", "abcdef"),
         secret("/bootstrap", "token-secret", "0123456789abcdef"),
     ];
-    let controller = Controller::start("managed-types", secrets).await;
+    let mut controller = Controller::defined("managed-types", secrets).await;
+    controller.allows = &["--allow-privileged-secret-types"];
+    controller.add_replica();
     let named = |key: &str, name: &str| json!({key: {"asName": name}});
     let account =
         json!({"metadata": {"annotations": {"kubernetes.io/service-account.name": "default"}}});
@@ -102,7 +104,9 @@ async fn each_type_refuses_data_that_does_not_fit_and_says_what_to_do() {
         secret("/big", "ONE", &big),
         secret("/big", "TWO", &big),
     ];
-    let controller = Controller::start("managed-wrong", secrets).await;
+    let mut controller = Controller::defined("managed-wrong", secrets).await;
+    controller.allows = &["--allow-privileged-secret-types"];
+    controller.add_replica();
     let made = "openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt";
     let other_key = controller.kubectl(made).await.unwrap();
     controller.phase.set("/pair", "tls.key", &other_key);
