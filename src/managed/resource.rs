@@ -272,7 +272,12 @@ pub struct SecretStatus {
 /// # Errors
 /// What the writer says.
 pub fn print(out: &mut impl Write) -> io::Result<()> {
-    let text = serde_saphyr::to_string(&PhaseSecret::crd()).map_err(io::Error::other)?;
+    let mut definition = PhaseSecret::crd();
+    // With the definition all resources would go. Helm goes by what the live one says, and
+    // whoever replaces that by this text must not take it away.
+    let keep = ("helm.sh/resource-policy".to_owned(), "keep".to_owned());
+    definition.metadata.annotations = Some([keep].into());
+    let text = serde_saphyr::to_string(&definition).map_err(io::Error::other)?;
     out.write_all(text.as_bytes())
 }
 
