@@ -11,6 +11,7 @@ pub mod migrate;
 mod offline;
 mod online;
 pub mod report;
+mod rights;
 mod rule;
 mod secret_objects;
 mod secret_types;

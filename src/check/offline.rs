@@ -6,7 +6,7 @@ use super::finding::{Finding, Findings};
 use super::language::{self, Reading};
 use super::rule::Rule;
 use super::volumes::{self, Around};
-use super::{classes, secret_objects, workloads};
+use super::{classes, rights, secret_objects, workloads};
 use crate::manifest::{File, Manifest, ProviderClass};
 use crate::phase::allowed::AllowedHosts;
 
@@ -63,6 +63,9 @@ impl<'a> Checked<'a> {
                 reading = language::read(class, hosts, &mut findings);
             }
             secret_objects::check(class, &reading, &mut findings);
+            if let Some(read) = &reading.class {
+                rights::of_class(class, read, &mut findings);
+            }
         }
         self.findings.append(&mut findings.into_vec());
         reading
@@ -102,6 +105,7 @@ impl<'a> Checked<'a> {
                 if classes::is_nearly_class(manifest) {
                     classes::kind(manifest, &mut findings);
                 }
+                rights::of_resource(manifest, &mut findings);
                 for volume in workloads::volumes(manifest) {
                     self.summary.volumes += 1;
                     volumes::check(manifest, &volume, &around, &mut findings);
@@ -113,12 +117,14 @@ impl<'a> Checked<'a> {
 
     /// A check of nothing must not look like success.
     fn nothing(&mut self) {
-        if self.classes.len() + self.summary.volumes > 0 || !self.findings.is_empty() {
+        let mut manifests = self.files.iter().flat_map(File::manifests);
+        let is_something = self.classes.len() + self.summary.volumes > 0;
+        if is_something || !self.findings.is_empty() || manifests.any(rights::is_resource) {
             return;
         }
         for file in self.files {
             let mut findings = Findings::named(file.name(), "file".to_owned());
-            let message = "neither a SecretProviderClass nor a pod with a volume of the driver is in it: give the file that has one";
+            let message = "neither a SecretProviderClass, nor a pod with a volume of the driver, nor a PhaseSecret is in it: give the file that has one";
             findings.push(Rule::NothingToCheck, None, message);
             self.findings.append(&mut findings.into_vec());
         }

@@ -58,7 +58,7 @@ macro_rules! rules {
 
 rules! {
     Yaml "yaml" Error "A file is not YAML."
-    NothingToCheck "nothing-to-check" Error "A file has neither a SecretProviderClass nor a pod that mounts one."
+    NothingToCheck "nothing-to-check" Error "A file has neither a SecretProviderClass, nor a pod that mounts one, nor a PhaseSecret."
     ApiVersion "api-version" Error "A SecretProviderClass has no apiVersion, or one that no driver serves."
     DeprecatedApiVersion "deprecated-api-version" Warning "A SecretProviderClass uses v1alpha1."
     Name "name" Error "A name is missing, or none that Kubernetes takes."
@@ -86,6 +86,9 @@ rules! {
     TokenKey "token-key" Error "The Secret with the Phase token has it under no known key."
     SubPath "sub-path" Warning "A container mounts a volume by subPath, and sees no change of a secret."
     FileMode "file-mode" Warning "A container that does not run as root cannot read the files."
+    CrossNamespaceRef "cross-namespace-ref" Warning "A PhaseSecret names a Secret of another namespace: the controller refuses it unless told otherwise."
+    PrivilegedSecretType "privileged-secret-type" Warning "A PhaseSecret or mirror writes a token of the cluster: the controller refuses it unless told otherwise."
+    MirrorOverwrite "mirror-overwrite" Warning "mirror overwrites Secrets of others: the controller refuses it unless told otherwise."
     PhaseToken "phase-token" Error "Online: the token is missing, damaged, expired or refused."
     PhaseUnreachable "phase-unreachable" Error "Online: Phase gives no usable answer: address, network, TLS certificate, load."
     PhaseForbidden "phase-forbidden" Error "Online: the token may not read what the class names."

@@ -81,6 +81,10 @@ fn of_selection(resource: &PhaseSecret<'_>, notes: &mut Vec<String>) {
 fn of_place(resource: &PhaseSecret<'_>, outputs: &[Output<'_>], notes: &mut Vec<String>) {
     let (token, token_namespace) = resource.token();
     let token = shortened(token);
+    let is_elsewhere = |namespace: Option<&str>| namespace != resource.namespace();
+    if is_elsewhere(token_namespace) || outputs.iter().any(|of| is_elsewhere(of.namespace)) {
+        notes.push("secretNamespace of another namespace: the controller refuses this PhaseSecret unless started with --allow-cross-namespace-refs".to_owned());
+    }
     for output in outputs {
         let namespace = output.namespace.map(shortened);
         let shown = namespace.as_deref().unwrap_or("default");

@@ -6,6 +6,7 @@ mod online;
 mod parameters;
 mod pods;
 mod resource;
+mod rights;
 mod secret_objects;
 
 use std::collections::BTreeSet;
@@ -117,7 +118,12 @@ fn expect_each(cases: &[Case]) {
 
 #[test]
 fn every_offline_rule_has_a_case() {
-    let cases = [resource::cases(), secret_objects::cases(), pods::cases()];
+    let cases = [
+        resource::cases(),
+        secret_objects::cases(),
+        pods::cases(),
+        rights::cases(),
+    ];
     let mut covered: BTreeSet<_> = cases.iter().flatten().map(|case| case.rule).collect();
     // Tested alone: in `resource`, `parameters` and `forms`.
     covered.extend(["duplicate-class", "parameters", "yaml"]);

@@ -19,7 +19,7 @@ pub fn cases() -> Vec<Case> {
             "nothing-to-check",
             "kind: ConfigMap\n".to_owned(),
             0,
-            "neither a SecretProviderClass nor a pod with a volume of the driver is in it: give the file that has one",
+            "neither a SecretProviderClass, nor a pod with a volume of the driver, nor a PhaseSecret is in it: give the file that has one",
         ),
         case(
             "api-version",

@@ -156,6 +156,7 @@ fn a_whole_resource_becomes_a_class_for_each_kind_of_names() {
         "phaseHost must be admitted by the provider: start it with --allowed-host, or with --phase-host",
         "pollingInterval is left out: how often pods' files are renewed is the driver's --rotation-poll-interval",
         "redeployLabelSelector is left out: files change in place, and nothing is restarted",
+        "secretNamespace of another namespace: the controller refuses this PhaseSecret unless started with --allow-cross-namespace-refs",
         "Secret \"web-tls\" is in another namespace: its class is in \"till\" too, where the pod must be",
         "the token's Secret \"phase-token\" is in namespace \"ops\": copy it to \"shop\", a pod can name only its own",
         "the token's Secret \"phase-token\" is in namespace \"ops\": copy it to \"till\", a pod can name only its own",
@@ -174,7 +175,7 @@ fn a_whole_resource_becomes_a_class_for_each_kind_of_names() {
             "{note}"
         );
     }
-    assert_eq!(notes.lines().count(), 15, "{notes}");
+    assert_eq!(notes.lines().count(), 16, "{notes}");
 }
 
 /// What is commented out becomes YAML when the # is removed.
