@@ -35,6 +35,7 @@ mod random;
 pub mod render;
 mod secret_types;
 pub mod serve;
+mod shown;
 pub mod snapshot;
 mod spelling;
 pub mod telemetry;

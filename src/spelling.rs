@@ -1,8 +1,14 @@
 //! The spelling that somebody may have meant.
 
+/// No name that is known is longer; comparing a longer one would be work for nothing.
+const LONGEST: usize = 128;
+
 /// Of the known names, the one that `wrong` most likely means: equal but for
 /// case and punctuation, or what `wrong` abbreviates, or at most two slips away.
 pub(crate) fn near<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    if wrong.len() > LONGEST {
+        return None;
+    }
     let wrong = folded(wrong);
     let abbreviates = |name: &&&str| wrong.len() >= 3 && is_within(&wrong, &folded(name));
     let equal = known.iter().find(|name| folded(name) == wrong);
@@ -69,6 +75,8 @@ mod tests {
             ("recrusive", Some("recursive")),
             ("phaseAppEnvv", Some("phaseAppEnv")),
             ("colour", None),
+            (&format!("{}phaseApp", "_".repeat(120)), Some("phaseApp")),
+            (&format!("{}phaseApp", "_".repeat(121)), None),
             ("", None),
         ] {
             assert_eq!(near(wrong, &KNOWN), meant, "{wrong}");

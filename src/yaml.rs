@@ -94,15 +94,46 @@ pub enum YamlProblem {
     #[error("an alias leads back to itself: write the value out")]
     Circle,
     /// Too many nodes, aliases counted as what they stand for.
-    #[error("more than {MOST_NODES} values, counting what aliases stand for: make it smaller")]
-    Large,
+    #[error("more than {most} values, counting what aliases stand for: make it smaller")]
+    Large {
+        /// The limit.
+        most: usize,
+    },
+    /// Too much text, aliases counted as what they stand for.
+    #[error("more than {most} bytes of text, counting what aliases stand for: make it smaller")]
+    Long {
+        /// The limit.
+        most: usize,
+    },
     /// Not YAML, in the parser's words.
     #[error("not YAML: {0}: mend it there, or a line before")]
     Syntax(String),
 }
 
-/// No class or manifest comes near; etcd holds 1.5 MiB of an object.
-pub const MOST_NODES: usize = 100_000;
+/// How much a text may hold, aliases counted as what they stand for. Both are checked
+/// before anything is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Values, keys among them. Each takes some 100 bytes.
+    pub nodes: usize,
+    /// Bytes of keys and texts; the source itself may not have more either.
+    pub bytes: usize,
+}
+
+impl Limits {
+    /// A parameter of a class. It comes through etcd, whose objects have 1.5 MiB at most;
+    /// a class of 2,000 entries has some 100 kB.
+    pub const CLASS: Self = Self {
+        nodes: 100_000,
+        bytes: 1 << 20,
+    };
+    /// A file of manifests, read by a person's own process: a rendered chart may be large.
+    pub const MANIFESTS: Self = Self {
+        nodes: 100_000,
+        bytes: 32 << 20,
+    };
+}
+
 /// Lists and maps within each other; ours need four.
 const DEEPEST: usize = 32;
 
@@ -180,11 +211,26 @@ impl fmt::Display for Place {
     }
 }
 
+/// All documents of a file of manifests; empty ones are left out.
+///
+/// # Errors
+/// As [`documents_within`] of [`Limits::MANIFESTS`].
+pub fn documents(source: &str) -> Result<Vec<Node>, YamlError> {
+    documents_within(source, Limits::MANIFESTS)
+}
+
 /// All documents of a text; empty ones are left out.
 ///
 /// # Errors
-/// At the first place where the text is no YAML, or too large or deep.
-pub fn documents(source: &str) -> Result<Vec<Node>, YamlError> {
+/// At the first place where the text is no YAML, too deep, or beyond a limit.
+pub fn documents_within(source: &str, limits: Limits) -> Result<Vec<Node>, YamlError> {
+    if source.len() > limits.bytes {
+        let most = limits.bytes;
+        return Err(YamlError {
+            at: Place { line: 1, column: 1 },
+            problem: YamlProblem::Long { most },
+        });
+    }
     let mut options = options! {
         block_nesting_limit: DEEPEST,
         flow_nesting_limit: DEEPEST,
@@ -193,7 +239,9 @@ pub fn documents(source: &str) -> Result<Vec<Node>, YamlError> {
     let mut builder = Builder {
         parser: Parser::new_from_str_with_options(source, options),
         anchors: HashMap::new(),
-        nodes: 0,
+        has_aliases: source.contains('*'),
+        left: limits,
+        limits,
     };
     let mut documents = Vec::new();
     loop {
@@ -215,7 +263,10 @@ struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
     /// What aliases stand for; nothing while the node is being read.
     anchors: HashMap<usize, Option<Node>>,
-    nodes: usize,
+    /// Whether there can be any; without them nothing is kept for them.
+    has_aliases: bool,
+    left: Limits,
+    limits: Limits,
 }
 
 impl<'a> Builder<'a> {
@@ -228,30 +279,38 @@ impl<'a> Builder<'a> {
 
     fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, YamlError> {
         let at = place(&span.start);
-        self.count(1, at)?;
         let (anchor, data) = match event {
             Event::Alias(id) => return self.alias(id, at),
             Event::Scalar(text, style, anchor, _) => {
+                self.count(1, text.len(), at)?;
                 let style = style_of(style, &text, at);
                 let text = text.into_owned();
                 (anchor, Data::Text { text, style })
             }
             Event::SequenceStart(_, anchor, _) => {
-                self.anchors.insert(anchor, None);
+                self.count(1, 0, at)?;
+                self.begin(anchor);
                 (anchor, Data::List(self.items()?))
             }
             Event::MappingStart(_, anchor, _) => {
-                self.anchors.insert(anchor, None);
+                self.count(1, 0, at)?;
+                self.begin(anchor);
                 (anchor, Data::Map(self.fields()?))
             }
             _ => (0, Data::List(Vec::new())),
         };
         let node = Node { data, at };
-        if anchor > 0 {
-            self.count(size(&node), at)?;
-            self.anchors.insert(anchor, Some(node.clone()));
+        if anchor > 0 && self.has_aliases {
+            let copy = self.copy(&node, at)?;
+            self.anchors.insert(anchor, Some(copy));
         }
         Ok(node)
+    }
+
+    fn begin(&mut self, anchor: usize) {
+        if anchor > 0 && self.has_aliases {
+            self.anchors.insert(anchor, None);
+        }
     }
 
     fn items(&mut self) -> Result<Vec<Node>, YamlError> {
@@ -276,30 +335,39 @@ impl<'a> Builder<'a> {
             fields.push(Field {
                 value: self.node(event, span)?,
                 at: key.at,
-                key: key.text().unwrap_or("?").to_owned(),
+                key: match key.data {
+                    Data::Text { text, .. } => text,
+                    Data::List(_) | Data::Map(_) => "?".to_owned(),
+                },
             });
         }
     }
 
     fn alias(&mut self, id: usize, at: Place) -> Result<Node, YamlError> {
-        let known = self.anchors.get(&id).and_then(Option::as_ref);
-        let Some(node) = known else {
+        let Some(known) = self.anchors.get_mut(&id).and_then(Option::take) else {
             let problem = YamlProblem::Circle;
             return Err(YamlError { at, problem });
         };
-        let nodes = size(node);
-        let node = node.clone();
-        self.count(nodes, at)?;
-        Ok(node)
+        let copy = self.copy(&known, at);
+        self.anchors.insert(id, Some(known));
+        copy
     }
 
-    /// Before anything is copied, so that a bomb of aliases stays small.
-    fn count(&mut self, nodes: usize, at: Place) -> Result<(), YamlError> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > MOST_NODES {
-            let problem = YamlProblem::Large;
-            return Err(YamlError { at, problem });
-        }
+    /// What an anchor keeps and an alias puts in: counted before it is made.
+    fn copy(&mut self, node: &Node, at: Place) -> Result<Node, YamlError> {
+        let (nodes, bytes) = size(node);
+        self.count(nodes, bytes, at)?;
+        Ok(node.clone())
+    }
+
+    fn count(&mut self, nodes: usize, bytes: usize, at: Place) -> Result<(), YamlError> {
+        let refused = |problem| YamlError { at, problem };
+        let most = self.limits.nodes;
+        let left = self.left.nodes.checked_sub(nodes);
+        self.left.nodes = left.ok_or_else(|| refused(YamlProblem::Large { most }))?;
+        let most = self.limits.bytes;
+        let left = self.left.bytes.checked_sub(bytes);
+        self.left.bytes = left.ok_or_else(|| refused(YamlProblem::Long { most }))?;
         Ok(())
     }
 }
@@ -319,12 +387,18 @@ fn style_of(style: ScalarStyle, text: &str, at: Place) -> Style {
     }
 }
 
-/// All nodes of a tree.
-fn size(node: &Node) -> usize {
-    1 + match &node.data {
-        Data::Text { .. } => 0,
-        Data::List(items) => items.iter().map(size).sum(),
-        Data::Map(fields) => fields.iter().map(|field| 1 + size(&field.value)).sum(),
+/// All nodes of a tree, keys among them, and the bytes of its texts.
+fn size(node: &Node) -> (usize, usize) {
+    let sum = |(nodes, bytes): (usize, usize), (more, longer)| (nodes + more, bytes + longer);
+    match &node.data {
+        Data::Text { text, .. } => (1, text.len()),
+        Data::List(items) => items.iter().map(size).fold((1, 0), sum),
+        Data::Map(fields) => {
+            let fields = fields
+                .iter()
+                .flat_map(|Field { key, value, .. }| [(1, key.len()), size(value)]);
+            fields.fold((1, 0), sum)
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::mistake::{Mistake, Problem, Spot, quoted, shortened};
+use super::mistake::{Found, Mistake, Problem, Spot, quoted, shortened};
 use crate::render::PathProblem;
 use crate::spelling::near;
-use crate::yaml::{self, Data, Field, Node, Place, Style};
+use crate::yaml::{self, Data, Field, Limits, Node, Place, Style};
 
-/// A near spelling is looked for in so many mistakes: more than entries there can be.
-const MOST_HINTS: usize = 4_000;
+/// A near spelling is looked for in so many mistakes: a line of an error holds fewer.
+const MOST_HINTS: usize = 100;
 
 /// The fields of one YAML map in a parameter, and the mistakes found so far.
 pub(super) struct Fields<'a> {
@@ -16,7 +16,7 @@ pub(super) struct Fields<'a> {
     path: String,
     at: Place,
     fields: &'a [Field],
-    mistakes: &'a mut Vec<Mistake>,
+    mistakes: &'a mut Found,
 }
 
 /// A text of a field and where it stands.
@@ -38,7 +38,7 @@ pub(super) fn document(
     expected: &'static str,
     remedy: &'static str,
 ) -> Result<Option<Node>, Box<Mistake>> {
-    let mut documents = yaml::documents(text).map_err(|error| {
+    let mut documents = yaml::documents_within(text, Limits::CLASS).map_err(|error| {
         let problem = Problem::Yaml(error.problem);
         Mistake::at(parameter, error.at, problem)
     })?;
@@ -96,7 +96,7 @@ impl<'a> Fields<'a> {
         node: &'a Node,
         known: &[&'static str],
         remedy: &'static str,
-        mistakes: &'a mut Vec<Mistake>,
+        mistakes: &'a mut Found,
     ) -> Option<Self> {
         let mut form = Self {
             parameter,
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> {
 
     /// The spelling that was meant; not looked for once there are very many mistakes.
     fn meant(&self, wrong: &str, known: &[&'static str]) -> Option<&'static str> {
-        if self.mistakes.len() > MOST_HINTS {
+        if self.mistakes.count() > MOST_HINTS {
             return None;
         }
         near(wrong, known)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::form::{Fields, Text, document, wrong_document};
-use super::mistake::{Mistake, Problem, shortened};
+use super::mistake::{Found, Mistake, Problem, shortened};
 use crate::secret_types::{TYPES, is_object_name};
 use crate::yaml::{Data, Node};
 
@@ -46,7 +46,7 @@ pub struct Mirror {
 }
 
 /// Reads the list; every mistake goes into `mistakes`.
-pub(super) fn parse(text: &str, mistakes: &mut Vec<Mistake>) -> Vec<Mirror> {
+pub(super) fn parse(text: &str, mistakes: &mut Found) -> Vec<Mirror> {
     let items = match document(MIRROR, text, LIST, REMEDY) {
         Ok(Some(Node {
             data: Data::List(items),
@@ -79,12 +79,7 @@ pub(super) fn parse(text: &str, mistakes: &mut Vec<Mistake>) -> Vec<Mirror> {
     mirrors
 }
 
-fn entry(
-    path: String,
-    node: &Node,
-    before: &[Mirror],
-    mistakes: &mut Vec<Mistake>,
-) -> Option<Mirror> {
+fn entry(path: String, node: &Node, before: &[Mirror], mistakes: &mut Found) -> Option<Mirror> {
     let remedy = "write fields such as \"secretName: shop\"";
     let mut fields = Fields::of(MIRROR, path, node, &KNOWN_MIRROR_FIELDS, remedy, mistakes)?;
     if !fields.has("secretName") {
@@ -149,6 +144,6 @@ impl Mirror {
     /// The Secrets that a text names, as far as it can be read.
     #[must_use]
     pub fn list(text: &str) -> Vec<Self> {
-        parse(text, &mut Vec::new())
+        parse(text, &mut Found::default())
     }
 }

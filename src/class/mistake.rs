@@ -1,5 +1,6 @@
 //! What can be wrong with a class: where, why, what to do.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::phase::host::HostError;
@@ -7,6 +8,7 @@ use crate::phase::keys::GlobError;
 use crate::render::field::PointerProblem;
 use crate::render::template::TemplateError;
 use crate::render::{NameMistake, PathProblem};
+use crate::shown::shown;
 use crate::yaml::{Place, YamlProblem};
 
 /// One mistake in a class.
@@ -29,6 +31,45 @@ pub struct Spot {
     pub at: Option<Place>,
 }
 
+/// How many mistakes of a class are kept: more than anybody shows.
+const MOST_MISTAKES: usize = 5_000;
+
+/// The mistakes found so far; of very many the first, and how many more there are.
+#[derive(Default)]
+pub(super) struct Found {
+    kept: Vec<Mistake>,
+    more: usize,
+}
+
+impl Found {
+    pub(super) fn push(&mut self, mistake: Mistake) {
+        if self.kept.len() < MOST_MISTAKES {
+            self.kept.push(mistake);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// How many there are, kept or not.
+    pub(super) const fn count(&self) -> usize {
+        self.kept.len() + self.more
+    }
+
+    /// All that are kept; the last says how many more there are.
+    pub(super) fn finish(self) -> Vec<Mistake> {
+        let Self { mut kept, more } = self;
+        if let (Some(last), true) = (kept.last(), more > 0) {
+            let problem = Problem::More { count: more };
+            kept.push(Mistake::new(&last.place.parameter, problem));
+        }
+        // Of a parameter that is refused whole nothing else is said.
+        let refused = kept.iter().filter(|mistake| mistake.problem.is_of_all());
+        let refused: BTreeSet<_> = refused.map(|of| of.place.parameter.clone()).collect();
+        kept.retain(|of| of.problem.is_of_all() || !refused.contains(&of.place.parameter));
+        kept
+    }
+}
+
 /// What is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -42,6 +83,12 @@ pub enum Problem {
         second: &'static str,
         /// What to do.
         remedy: &'static str,
+    },
+    /// Too many parameters.
+    #[error("more than {most} parameters: a class knows 15")]
+    Crowd {
+        /// The limit.
+        most: usize,
     },
     /// A text that is no length of time.
     #[error("{name} is {value:?}, which is {reason}: for example \"24h\", or \"0s\" for never")]
@@ -82,6 +129,16 @@ pub enum Problem {
         /// What to do.
         remedy: &'static str,
     },
+    /// A text that is longer than anything it could mean.
+    #[error("{name} has {bytes} bytes, and may have {most}: shorten it")]
+    Long {
+        /// Which.
+        name: &'static str,
+        /// How many it has.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
     /// Too many of something.
     #[error("{count} {what} are more than {most}: make two classes")]
     Many {
@@ -89,6 +146,22 @@ pub enum Problem {
         count: usize,
         /// Of what.
         what: &'static str,
+        /// The limit.
+        most: usize,
+    },
+    /// More mistakes than are told.
+    #[error("{count} more mistakes: mend the others first")]
+    More {
+        /// How many.
+        count: usize,
+    },
+    /// Too much text.
+    #[error("{what} have {bytes} bytes together, and may have {most}: make two classes")]
+    Much {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        bytes: usize,
         /// The limit.
         most: usize,
     },
@@ -176,6 +249,14 @@ pub enum Problem {
         /// The parameter's name.
         name: String,
     },
+    /// A token in a parameter's name.
+    #[error(
+        "the name {name:?} holds a Phase token: remove it, replace that token in Phase, and name a Secret with nodePublishSecretRef on the pod's volume"
+    )]
+    TokenName {
+        /// The name, up to the token.
+        name: String,
+    },
     /// A field that stands twice.
     #[error("{name} stands here twice: remove one")]
     Twice {
@@ -209,13 +290,27 @@ pub enum Problem {
     Yaml(YamlProblem),
 }
 
+/// No parameter's name is longer in Kubernetes' schemas.
+const LONGEST_NAME: usize = 253;
+
+impl Problem {
+    /// Whether it refuses a parameter whole, so that nothing else of it matters.
+    const fn is_of_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Token { .. } | Self::TokenName { .. } | Self::Long { .. }
+        )
+    }
+}
+
 impl Mistake {
-    /// A mistake in a parameter that is one text.
+    /// A mistake in a parameter that is one text. Its name may be anything.
     pub(super) fn new(parameter: &str, problem: Problem) -> Self {
+        let parameter = shown(parameter, LONGEST_NAME);
         Self {
             place: Spot {
-                parameter: parameter.to_owned(),
-                path: parameter.to_owned(),
+                path: parameter.clone(),
+                parameter,
                 at: None,
             },
             problem,
@@ -255,11 +350,7 @@ impl fmt::Display for Mistake {
 
 /// What a pod author wrote, short enough for an error.
 pub(crate) fn shortened(text: &str) -> String {
-    const LONGEST: usize = 40;
-    if text.chars().count() <= LONGEST {
-        return text.to_owned();
-    }
-    text.chars().take(LONGEST).chain(['…']).collect()
+    shown(text, 40)
 }
 
 /// Names in quotes, for errors.

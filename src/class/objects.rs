@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::form::{Fields, Text, document, wrong_document};
-use super::mistake::{Mistake, Problem, Spot, shortened};
-use super::parameters::{no_tags, octal, tags};
+use super::mistake::{Found, Mistake, Problem, Spot, shortened};
+use super::parameters::{octal, tags};
 use crate::phase::Selection;
 use crate::phase::environment::Filter;
 use crate::phase::folder::Folder;
-use crate::phase::keys::{self, Globs, Keys};
+use crate::phase::keys::{Glob, Globs, Keys};
 use crate::render::encoding::Encoding;
 use crate::render::field::Pointer;
 use crate::render::format::Format;
@@ -38,6 +38,12 @@ pub const KNOWN_FIELDS: [&str; 14] = [
 const MOST_ENTRIES: usize = 2_000;
 /// How many of them may be templates, the only entries that take real work.
 const MOST_TEMPLATES: usize = 100;
+/// How many bytes all templates may have: four of the longest, or a hundred of some 2,600.
+const MOST_TEMPLATE_BYTES: usize = 256 << 10;
+/// How many globs `include` or `exclude` of one entry may have.
+const MOST_GLOBS: usize = 100;
+/// How many bytes all globs may have: each byte may be compared with each of every key.
+const MOST_GLOB_BYTES: usize = 32 << 10;
 const OBJECTS: &str = "objects";
 const LIST: &str = "a list of entries";
 const REMEDY: &str =
@@ -58,30 +64,58 @@ pub(super) struct Entry {
 }
 
 /// Reads the list; every mistake goes into `mistakes`.
-pub(super) fn parse(text: &str, defaults: &Defaults, mistakes: &mut Vec<Mistake>) -> Vec<Entry> {
+pub(super) fn parse(text: &str, defaults: &Defaults, mistakes: &mut Found) -> Vec<Entry> {
     let Some(list) = list(text, mistakes) else {
         return Vec::new();
     };
+    let problems = too_much(&list);
+    if !problems.is_empty() {
+        for problem in problems {
+            mistakes.push(Mistake::new(OBJECTS, problem));
+        }
+        return Vec::new();
+    }
     let entries = list.iter().enumerate().filter_map(|(index, node)| {
         let label = format!("{OBJECTS}[{index}]");
         entry(label, node, defaults, mistakes)
     });
-    let entries: Vec<_> = entries.collect();
-    let is_template = |entry: &&Entry| matches!(entry.object.shape, Shape::Template { .. });
-    let templates = entries.iter().filter(is_template).count();
-    for (count, what, most) in [
-        (list.len(), "entries", MOST_ENTRIES),
-        (templates, "templates", MOST_TEMPLATES),
-    ] {
-        if count > most {
-            let problem = Problem::Many { count, what, most };
-            mistakes.push(Mistake::new(OBJECTS, problem));
-        }
-    }
-    entries
+    entries.collect()
 }
 
-fn list(text: &str, mistakes: &mut Vec<Mistake>) -> Option<Vec<Node>> {
+/// What there is too much of, before any of it is read.
+fn too_much(list: &[Node]) -> Vec<Problem> {
+    let templates = || list.iter().filter_map(|entry| entry.get("template"));
+    let globs = list.iter().flat_map(|entry| {
+        let lists = ["include", "exclude"].into_iter();
+        lists.filter_map(|field| entry.get(field)?.list())
+    });
+    let globs: Vec<_> = globs.collect();
+    let len = |node: &Node| node.text().map_or(0, str::len);
+    let counts = [
+        (list.len(), "entries", MOST_ENTRIES),
+        (templates().count(), "templates", MOST_TEMPLATES),
+        (
+            globs.iter().map(|list| list.len()).max().unwrap_or(0),
+            "globs of one entry",
+            MOST_GLOBS,
+        ),
+    ];
+    let bytes = [
+        (templates().map(len).sum(), "templates", MOST_TEMPLATE_BYTES),
+        (
+            globs.into_iter().flatten().map(len).sum(),
+            "include and exclude",
+            MOST_GLOB_BYTES,
+        ),
+    ];
+    let counts = counts.into_iter().filter(|(count, _, most)| count > most);
+    let many = counts.map(|(count, what, most)| Problem::Many { count, what, most });
+    let bytes = bytes.into_iter().filter(|(bytes, _, most)| bytes > most);
+    let much = bytes.map(|(bytes, what, most)| Problem::Much { what, bytes, most });
+    many.chain(much).collect()
+}
+
+fn list(text: &str, mistakes: &mut Found) -> Option<Vec<Node>> {
     let found = match document(OBJECTS, text, LIST, REMEDY) {
         Ok(Some(Node {
             data: Data::List(items),
@@ -102,13 +136,8 @@ fn list(text: &str, mistakes: &mut Vec<Mistake>) -> Option<Vec<Node>> {
     None
 }
 
-fn entry(
-    label: String,
-    node: &Node,
-    defaults: &Defaults,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<Entry> {
-    let before = mistakes.len();
+fn entry(label: String, node: &Node, defaults: &Defaults, mistakes: &mut Found) -> Option<Entry> {
+    let before = mistakes.count();
     let remedy = "write fields such as \"secretKey: DB_PASSWORD\"";
     let mut fields = Fields::of(
         OBJECTS,
@@ -135,7 +164,7 @@ fn entry(
     {
         file_of_key(&mut fields, key, &defaults.rules);
     }
-    if mistakes.len() > before {
+    if mistakes.count() > before {
         return None;
     }
     let object = Object {
@@ -194,12 +223,6 @@ fn selection(fields: &mut Fields<'_>, defaults: &Defaults) -> Selection {
     let recursive = fields.switch("recursive");
     let folder = fields.text("path");
     let tag = fields.any_text("tag");
-    if let Some(text) = &tag
-        && !text.text.trim().is_empty()
-        && tags(text.text).is_empty()
-    {
-        fields.wrong_at("tag", text.at, no_tags("tag"));
-    }
     let environment = fields.text("env");
     Selection {
         environment: environment.map_or_else(
@@ -212,7 +235,13 @@ fn selection(fields: &mut Fields<'_>, defaults: &Defaults) -> Selection {
                 |folder| Folder::parse(folder.text.trim()),
             ),
             recursive: key.is_none() && recursive.unwrap_or(of_class.filter.recursive),
-            tags: tag.map_or_else(|| of_class.filter.tags.clone(), |tag| tags(tag.text)),
+            tags: match tag {
+                Some(Text { text, at, .. }) => tags("tag", text).unwrap_or_else(|problem| {
+                    fields.wrong_at("tag", at, problem);
+                    Vec::new()
+                }),
+                None => of_class.filter.tags.clone(),
+            },
             keys: match key {
                 Some(key) => Keys::One(key.text.to_owned()),
                 None => many(fields),
@@ -230,7 +259,7 @@ fn many(fields: &mut Fields<'_>) -> Keys {
     Keys::Matching(Globs::new(include, exclude))
 }
 
-fn globs(fields: &mut Fields<'_>, name: &'static str) -> Vec<glob::Pattern> {
+fn globs(fields: &mut Fields<'_>, name: &'static str) -> Vec<Glob> {
     let texts = fields.list(name).unwrap_or_default();
     let globs = texts.into_iter().filter_map(|Text { text, at, .. }| {
         let wrong = |problem| {
@@ -243,7 +272,7 @@ fn globs(fields: &mut Fields<'_>, name: &'static str) -> Vec<glob::Pattern> {
                 },
             )
         };
-        keys::glob(text).map_err(wrong).ok()
+        Glob::parse(text).map_err(wrong).ok()
     });
     globs.collect()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Class;
 use super::mirror;
-use super::mistake::{Mistake, Problem, quoted, shortened};
+use super::mistake::{Found, Mistake, Problem, quoted, shortened};
 use super::objects::{self, Defaults, Entry};
 use super::rules::processors;
 use crate::duration;
@@ -18,6 +18,7 @@ use crate::phase::selection::AppSelector;
 use crate::phase::{OnReferenceError, Query, Selection};
 use crate::render::transformer::Transformer;
 use crate::render::{Layout, NameMistake, NameRules, Object, Shape, Source, collisions};
+use crate::shown::TOKEN;
 use crate::spelling::near;
 
 const ALLOW_EMPTY: &str = "allowEmpty";
@@ -55,6 +56,19 @@ pub const KNOWN_PARAMETERS: [&str; 15] = [
     TAG,
 ];
 
+/// Those whose text is YAML, or holds much.
+const IN_YAML: [&str; 3] = [MIRROR, OBJECTS, PROCESSORS];
+
+/// How many bytes names and texts may have together. An object has 1.5 MiB at most in etcd;
+/// a class of 2,000 entries has some 100 kB.
+const MOST_BYTES: usize = 1 << 20;
+/// How many there may be, known or not; each takes some 50 bytes more here.
+const MOST_PARAMETERS: usize = 30_000;
+/// How many bytes a parameter may have that is no YAML: no name in Phase has more.
+const LONGEST_TEXT: usize = 1_024;
+/// How many tags an entry may name.
+const MOST_TAGS: usize = 64;
+
 const DEFAULT_ENVIRONMENT: &str = "production";
 const DEFAULT_MODE: u32 = 0o644;
 
@@ -62,11 +76,13 @@ pub(super) fn parse<'a>(
     parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     hosts: &AllowedHosts,
 ) -> Result<Class, Vec<Mistake>> {
+    let values = counted(parameters).map_err(|mistake| vec![*mistake])?;
     let mut form = Form {
-        values: parameters.into_iter().collect(),
-        mistakes: Vec::new(),
+        values,
+        mistakes: Found::default(),
     };
     form.refuse_tokens();
+    form.refuse_long();
     form.refuse_unknown();
     let host = hosts.admit(form.get(HOST));
     let host = host.map_err(|error| form.wrong(HOST, Problem::Host(error)));
@@ -79,9 +95,8 @@ pub(super) fn parse<'a>(
     let mirrors = form
         .untrimmed(MIRROR)
         .map(|text| mirror::parse(text, &mut form.mistakes));
-    form.keep_to_tokens();
-    if !form.mistakes.is_empty() {
-        return Err(form.mistakes);
+    if form.mistakes.count() > 0 {
+        return Err(form.mistakes.finish());
     }
     Ok(Class {
         query: Query {
@@ -99,10 +114,39 @@ pub(super) fn parse<'a>(
     })
 }
 
+/// The parameters, if they are not too many or too long: nothing of them is looked at before.
+fn counted<'a>(
+    parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<BTreeMap<&'a str, &'a str>, Box<Mistake>> {
+    let (mut values, mut bytes, mut longest) = (BTreeMap::new(), 0, ("", 0));
+    for (name, value) in parameters {
+        let own = name.len() + value.len();
+        bytes += own;
+        if own >= longest.1 {
+            longest = (name, own);
+        }
+        if bytes <= MOST_BYTES && values.len() <= MOST_PARAMETERS {
+            values.insert(name, value);
+        }
+    }
+    let (what, count) = ("parameters", values.len());
+    let problem = if bytes > MOST_BYTES {
+        let most = MOST_BYTES;
+        Problem::Much { what, bytes, most }
+    } else if count > MOST_PARAMETERS {
+        Problem::Crowd {
+            most: MOST_PARAMETERS,
+        }
+    } else {
+        return Ok(values);
+    };
+    Err(Box::new(Mistake::new(longest.0, problem)))
+}
+
 /// The parameters and the mistakes found so far.
 struct Form<'a> {
     values: BTreeMap<&'a str, &'a str>,
-    mistakes: Vec<Mistake>,
+    mistakes: Found,
 }
 
 impl<'a> Form<'a> {
@@ -119,26 +163,29 @@ impl<'a> Form<'a> {
     /// Takes tokens out, so that no other error can quote one.
     fn refuse_tokens(&mut self) {
         for (name, value) in &mut self.values {
-            if value.contains("pss_") {
-                let problem = Problem::Token {
-                    name: shortened(name),
-                };
-                self.mistakes.push(Mistake::new(name, problem));
-                *value = "";
-            }
+            let problem = match shortened(name) {
+                name if name.contains(TOKEN) => Problem::TokenName { name },
+                name if value.contains(TOKEN) => Problem::Token { name },
+                _ => continue,
+            };
+            self.mistakes.push(Mistake::new(name, problem));
+            *value = "";
         }
     }
 
-    /// Of a parameter that held a token nothing else is said.
-    fn keep_to_tokens(&mut self) {
-        let is_token = |mistake: &&Mistake| matches!(mistake.problem, Problem::Token { .. });
-        let tokens = self.mistakes.iter().filter(is_token);
-        let held: Vec<_> = tokens
-            .map(|mistake| mistake.place.parameter.clone())
-            .collect();
-        let is_said =
-            |mistake: &Mistake| is_token(&mistake) || !held.contains(&mistake.place.parameter);
-        self.mistakes.retain(is_said);
+    /// Takes texts out that are longer than any name: each entry takes some of them over.
+    fn refuse_long(&mut self) {
+        let short = KNOWN_PARAMETERS
+            .iter()
+            .filter(|name| !IN_YAML.contains(name));
+        for &name in short {
+            let bytes = self.get(name).map_or(0, str::len);
+            if bytes > LONGEST_TEXT {
+                let most = LONGEST_TEXT;
+                self.wrong(name, Problem::Long { name, bytes, most });
+                self.values.insert(name, "");
+            }
+        }
     }
 
     fn refuse_unknown(&mut self) {
@@ -146,14 +193,14 @@ impl<'a> Form<'a> {
             .values
             .keys()
             .filter(|name| !KNOWN_PARAMETERS.contains(name));
-        self.mistakes.extend(unknown.map(|name| {
+        for name in unknown {
             let problem = Problem::Unknown {
                 what: "parameter",
                 name: shortened(name),
                 meant: near(name, &KNOWN_PARAMETERS),
             };
-            Mistake::new(name, problem)
-        }));
+            self.mistakes.push(Mistake::new(name, problem));
+        }
     }
 
     fn wrong(&mut self, parameter: &str, problem: Problem) {
@@ -246,16 +293,6 @@ impl<'a> Form<'a> {
         })
     }
 
-    /// Tags; a text of commas alone would select all secrets, which nobody means by it.
-    fn tags(&mut self) -> Vec<Tag> {
-        let text = self.get(TAG).unwrap_or_default();
-        let tags = tags(text);
-        if tags.is_empty() && !text.is_empty() {
-            self.wrong(TAG, no_tags(TAG));
-        }
-        tags
-    }
-
     fn defaults(&mut self) -> Defaults {
         let transformers = Transformer::NAMES.map(|name| (name, Transformer::parse(name)));
         let transformer = self.choice(NAME_TRANSFORMER, &transformers).flatten();
@@ -281,6 +318,14 @@ impl<'a> Form<'a> {
         }
     }
 
+    fn tags(&mut self) -> Vec<Tag> {
+        let found = tags(TAG, self.get(TAG).unwrap_or_default());
+        found.unwrap_or_else(|problem| {
+            self.wrong(TAG, problem);
+            Vec::new()
+        })
+    }
+
     /// One selection with its object for each entry; without `objects` one for all.
     fn objects(&mut self, defaults: Defaults) -> Vec<(Selection, Object)> {
         let Some(text) = self.untrimmed(OBJECTS) else {
@@ -302,16 +347,18 @@ impl<'a> Form<'a> {
         });
         let known: Vec<_> = known.collect();
         let mistakes = collisions(known.iter().map(|(path, source)| (path, source)));
+        let spots = entries
+            .iter()
+            .map(|entry| (&entry.object.label, &entry.spot));
+        let spots: BTreeMap<_, _> = spots.collect();
         for mistake in mistakes {
             let label = match &mistake {
                 NameMistake::Same { second, .. } => second.label.clone(),
                 NameMistake::FileAndFolder { file, .. } => file.label.clone(),
                 _ => None,
             };
-            let entry = entries.iter().find(|entry| entry.object.label == label);
-            let place = entry.map(|entry| entry.spot.clone());
-            let problem = Problem::Names(mistake);
-            let fallback = Mistake::new(OBJECTS, problem);
+            let place = spots.get(&label).map(|spot| (*spot).clone());
+            let fallback = Mistake::new(OBJECTS, Problem::Names(mistake));
             self.mistakes.push(Mistake {
                 place: place.unwrap_or_else(|| fallback.place.clone()),
                 ..fallback
@@ -340,17 +387,28 @@ fn whole_class(defaults: Defaults) -> (Selection, Object) {
 }
 
 /// What is said of a text that should have tags in it.
-pub(super) const fn no_tags(name: &'static str) -> Problem {
+const fn no_tags(name: &'static str) -> Problem {
     Problem::Empty {
         name,
         remedy: "name a tag between its commas, or leave it out to select all secrets",
     }
 }
 
-/// An empty text means all secrets, as it does in a `PhaseSecret`.
-pub(super) fn tags(text: &str) -> Vec<Tag> {
-    let tags = text.split(',').map(str::trim);
-    tags.filter(|tag| !tag.is_empty()).map(Tag::parse).collect()
+/// The tags in the text of a field of this name. An empty text means all secrets, as it
+/// does in a `PhaseSecret`; nobody means that by commas alone.
+///
+/// # Errors
+/// Too many, counted before they are read; or none between commas.
+pub(super) fn tags(name: &'static str, text: &str) -> Result<Vec<Tag>, Problem> {
+    let tags = || text.split(',').map(str::trim).filter(|tag| !tag.is_empty());
+    let (count, what, most) = (tags().count(), "tags", MOST_TAGS);
+    if count > most {
+        return Err(Problem::Many { count, what, most });
+    }
+    if count == 0 && !text.trim().is_empty() {
+        return Err(no_tags(name));
+    }
+    Ok(tags().map(Tag::parse).collect())
 }
 
 /// Three octal digits, with or without one or more zeros before them. Zero is

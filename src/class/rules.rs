@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::form::{Fields, document, wrong_document};
-use super::mistake::{Mistake, Problem, shortened};
+use super::mistake::{Found, Mistake, Problem, shortened};
 use super::objects::file_name;
 use crate::render::Processor;
 use crate::render::encoding::Encoding;
@@ -17,7 +17,7 @@ const KEYS: &str = "a map of keys";
 const REMEDY: &str = "write a YAML map such as \"DB_PASSWORD: {asName: password}\"";
 
 /// Reads the map of `processors`; every mistake goes into `mistakes`.
-pub(super) fn processors(text: &str, mistakes: &mut Vec<Mistake>) -> BTreeMap<String, Processor> {
+pub(super) fn processors(text: &str, mistakes: &mut Found) -> BTreeMap<String, Processor> {
     let document = match document(PROCESSORS, text, KEYS, REMEDY) {
         Ok(Some(document)) => document,
         Ok(None) => return BTreeMap::new(),
@@ -42,7 +42,7 @@ pub(super) fn processors(text: &str, mistakes: &mut Vec<Mistake>) -> BTreeMap<St
     processors
 }
 
-fn processor(key: &str, node: &Node, mistakes: &mut Vec<Mistake>) -> Option<Processor> {
+fn processor(key: &str, node: &Node, mistakes: &mut Found) -> Option<Processor> {
     let path = format!("{PROCESSORS}.{}", shortened(key));
     let mut fields = Fields::of(PROCESSORS, path, node, &FIELDS, REMEDY, mistakes)?;
     let encoding = fields.choice("type", &TYPES, |name| match name {

@@ -11,7 +11,7 @@ use super::directory::Key;
 use super::environment::Environment;
 use super::folder::Folder;
 use super::gather::{FETCHES_AT_ONCE, MOST_ENVIRONMENTS};
-use super::keys::Keys;
+use super::keys::{Fuel, Keys, MOST_STEPS};
 use super::opener::{self, Opened, ROWS_A_PIECE, Sealed, Wanted};
 use super::selection::clipped;
 use super::{Error, Selection, run, selection};
@@ -194,6 +194,7 @@ impl Rows {
 
     fn sealed(&mut self, turn: &Turn) -> Result<Vec<Sealed>, Error> {
         turn.checkpoint()?;
+        let fuel = Arc::new(Fuel::new(MOST_STEPS));
         let sealed = self.rows.iter_mut().map(|row| Sealed {
             environment: Arc::clone(&self.homes[row.at.0 as usize].environment),
             row: row.at.1 as usize,
@@ -201,6 +202,7 @@ impl Rows {
                 selections: Arc::clone(&self.selections),
                 some: std::mem::take(&mut row.some).into(),
                 always: row.always,
+                fuel: Arc::clone(&fuel),
             },
         });
         Ok(sealed.collect())

@@ -94,6 +94,14 @@ pub enum Error {
         /// The limit.
         most: usize,
     },
+    /// The globs of a class are too much work for the keys that there are.
+    #[error(
+        "include and exclude take more than {most} steps to match the keys there are: write fewer globs, or globs with fewer \"*\""
+    )]
+    TooMuchMatching {
+        /// The limit.
+        most: u64,
+    },
     /// References lead to more than is sane.
     #[error("references lead to more than {most} {what}: mount fewer secrets in one class")]
     TooManyReferences {
@@ -119,7 +127,8 @@ impl Error {
             | Self::ManyReferences { .. }
             | Self::TooManyEnvironments { .. }
             | Self::TooManyReferences { .. }
-            | Self::TooManySelected { .. } => Cause::TooLarge,
+            | Self::TooManySelected { .. }
+            | Self::TooMuchMatching { .. } => Cause::TooLarge,
             Self::Moved => Cause::Unreachable,
             Self::Told { cause, .. } => *cause,
             Self::References(bad) => {

@@ -1,6 +1,10 @@
 //! Which keys a selection takes: all, one, or those that match globs.
 
-use glob::Pattern;
+mod glob;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use glob::Glob;
 
 /// Which keys a selection takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,16 +22,20 @@ pub enum Keys {
 /// `[!ab]` one other. Whole names, and capitals matter, as they do in Phase.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Globs {
-    include: Vec<Pattern>,
-    exclude: Vec<Pattern>,
+    include: Vec<Glob>,
+    exclude: Vec<Glob>,
 }
+
+/// How many steps of matching are left to one mount, whatever its globs and keys are.
+#[derive(Debug)]
+pub struct Fuel(AtomicU64);
 
 /// Why a text is no glob.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GlobError {
     /// Longer than any key.
-    #[error("is longer than {LONGEST} characters: shorten it")]
+    #[error("is longer than {} characters: shorten it", glob::LONGEST)]
     Long,
     /// Not a glob.
     #[error("is not a glob: {reason} at character {at}: use *, ? and [ab], or [*] for a * itself")]
@@ -39,30 +47,59 @@ pub enum GlobError {
     },
 }
 
-const LONGEST: usize = 256;
+/// Steps for the globs of one mount: a second of work at most. 2,000 entries over 500 keys
+/// take some 3 million.
+pub const MOST_STEPS: u64 = 200_000_000;
 
-/// One glob.
-///
-/// # Errors
-/// When it is none, or longer than 256 characters.
-pub fn glob(text: &str) -> Result<Pattern, GlobError> {
-    if text.chars().count() > LONGEST {
-        return Err(GlobError::Long);
+impl Fuel {
+    /// So many steps.
+    #[must_use]
+    pub const fn new(steps: u64) -> Self {
+        Self(AtomicU64::new(steps))
     }
-    Pattern::new(text).map_err(|error| GlobError::Syntax {
-        at: error.pos + 1,
-        reason: error.msg,
-    })
+
+    /// How many are left.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn spend(&self, steps: u64) {
+        let spent = |left: u64| Some(left.saturating_sub(steps));
+        // It always succeeds: there is always a new value.
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent);
+    }
 }
 
 impl Keys {
     /// Whether a key is taken.
     #[must_use]
     pub fn take(&self, key: &str) -> bool {
+        self.take_within(key, &Fuel::new(MOST_STEPS))
+    }
+
+    /// Whether a key is taken; its work is taken off `fuel`, and without fuel globs take nothing.
+    #[must_use]
+    pub fn take_within(&self, key: &str, fuel: &Fuel) -> bool {
         match self {
             Self::All => true,
             Self::One(name) => name == key,
-            Self::Matching(globs) => globs.take(key),
+            Self::Matching(globs) => globs.take(key, fuel),
+        }
+    }
+
+    /// How many bytes it keeps.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::One(name) => name.len(),
+            Self::Matching(Globs { include, exclude }) => {
+                let globs = include.iter().chain(exclude);
+                globs.map(|glob| size_of::<Glob>() + glob.len()).sum()
+            }
         }
     }
 }
@@ -70,14 +107,19 @@ impl Keys {
 impl Globs {
     /// Every key that matches one of `include`, all where there is none, and none of `exclude`.
     #[must_use]
-    pub const fn new(include: Vec<Pattern>, exclude: Vec<Pattern>) -> Self {
+    pub const fn new(include: Vec<Glob>, exclude: Vec<Glob>) -> Self {
         Self { include, exclude }
     }
 
-    fn take(&self, key: &str) -> bool {
-        let matches = |pattern: &Pattern| pattern.matches(key);
-        (self.include.is_empty() || self.include.iter().any(matches))
-            && !self.exclude.iter().any(matches)
+    fn take(&self, key: &str, fuel: &Fuel) -> bool {
+        let had = fuel.left();
+        let mut left = had;
+        let mut matches = |glob: &Glob| glob.matches(key, &mut left);
+        let is_taken = (self.include.is_empty() || self.include.iter().any(&mut matches))
+            && !self.exclude.iter().any(&mut matches)
+            && left > 0;
+        fuel.spend(had - left);
+        is_taken
     }
 }
 
@@ -89,7 +131,7 @@ mod tests {
         let globs = |texts: &[&str]| {
             texts
                 .iter()
-                .map(|text| glob(text).expect("a glob"))
+                .map(|text| Glob::parse(text).expect("a glob"))
                 .collect()
         };
         Keys::Matching(Globs::new(globs(include), globs(exclude))).take(key)
@@ -109,13 +151,13 @@ mod tests {
 
     #[test]
     fn what_is_no_glob_is_refused() {
-        let text = glob("[a").expect_err("open").to_string();
+        let text = Glob::parse("[a").expect_err("open").to_string();
         assert!(text.starts_with("is not a glob: "), "{text}");
         assert!(
             text.contains(" at character 1: use *, ? and [ab]"),
             "{text}"
         );
-        assert_eq!(glob(&"x".repeat(257)), Err(GlobError::Long));
+        assert_eq!(Glob::parse(&"x".repeat(257)), Err(GlobError::Long));
     }
 
     #[test]
@@ -126,5 +168,20 @@ mod tests {
             &["c"],
             &format!("{key}c")
         ));
+    }
+
+    #[test]
+    fn without_fuel_nothing_is_taken_and_it_shows() {
+        let keys = |include: &str, exclude: &str| {
+            let globs = |text: &str| vec![Glob::parse(text).expect("a glob")];
+            Keys::Matching(Globs::new(globs(include), globs(exclude)))
+        };
+        let fuel = Fuel::new(100);
+        assert!(keys("A*", "AB").take_within("AC", &fuel));
+        assert!(fuel.left() < 100);
+        let costly = keys("*", "*aaaaaaaab");
+        assert!(!costly.take_within(&"a".repeat(100), &fuel));
+        assert_eq!(fuel.left(), 0);
+        assert!(!keys("A*", "AB").take_within("AC", &fuel));
     }
 }

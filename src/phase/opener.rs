@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use futures_util::future::join_all;
 
 use super::environment::{Environment, Secret};
-use super::keys::Keys;
+use super::keys::{Fuel, Keys, MOST_STEPS};
 use super::{Error, Selection, run};
 use crate::quota::{Allowance, Meter, Turn};
 
@@ -37,6 +37,8 @@ pub enum Wanted {
         some: Box<[u32]>,
         /// Whether it is wanted also where none of them takes it.
         always: bool,
+        /// The work of matching that is left to all rows.
+        fuel: Arc<Fuel>,
     },
 }
 
@@ -70,10 +72,11 @@ impl Sealed {
                     selections,
                     some,
                     always,
+                    fuel,
                 } => {
                     for &number in some {
                         turn.checkpoint()?;
-                        if self.takes(&selections[number as usize].filter.keys, key)? {
+                        if self.takes(&selections[number as usize].filter.keys, key, fuel)? {
                             by.push(number);
                         }
                     }
@@ -91,10 +94,16 @@ impl Sealed {
         }
     }
 
-    fn takes(&self, keys: &Keys, key: &str) -> Result<bool, Error> {
+    fn takes(&self, keys: &Keys, key: &str, fuel: &Fuel) -> Result<bool, Error> {
         match keys {
             Keys::One(wanted) => self.is(key, wanted),
-            Keys::All | Keys::Matching(_) => Ok(keys.take(key)),
+            Keys::All | Keys::Matching(_) => {
+                let takes = keys.take_within(key, fuel);
+                match fuel.left() {
+                    0 => Err(Error::TooMuchMatching { most: MOST_STEPS }),
+                    _ => Ok(takes),
+                }
+            }
         }
     }
 }

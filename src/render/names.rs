@@ -142,14 +142,21 @@ pub fn collisions<'a>(
             mistakes.push(same(path, first, source));
         }
     }
-    // One line for each file that is in the way, whatever lies below it.
+    // One line for each file that is in the way, whatever lies below it. In this order
+    // what lies below a file comes right after it, so that nothing is searched for.
+    let mut in_order: Vec<_> = by_path.iter().collect();
+    in_order.sort_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
     let mut blocking = BTreeMap::new();
-    for (path, below) in &by_path {
-        for (at, _) in path.match_indices('/') {
-            if by_path.contains_key(&path[..at]) {
-                blocking.entry(&path[..at]).or_insert(below);
+    let mut above: Vec<&str> = Vec::new();
+    for (path, below) in in_order {
+        while let Some(file) = above.last() {
+            if is_below(file, path) {
+                blocking.entry(*file).or_insert(below);
+                break;
             }
+            above.pop();
         }
+        above.push(path);
     }
     mistakes.extend(
         blocking
@@ -162,6 +169,11 @@ pub fn collisions<'a>(
     );
     mistakes.sort();
     mistakes
+}
+
+fn is_below(file: &str, path: &str) -> bool {
+    let rest = path.strip_prefix(file);
+    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn same(path: &str, first: &Source, second: &Source) -> NameMistake {
@@ -179,5 +191,34 @@ fn same(path: &str, first: &Source, second: &Source) -> NameMistake {
             first: first.clone(),
             second: second.clone(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_above_others_is_found_whatever_lies_between() {
+        let source = |label: &str| Source::object(Some(label.to_owned()));
+        let found = |paths: &[&str]| {
+            let files: Vec<_> = paths
+                .iter()
+                .map(|path| ((*path).to_owned(), source(path)))
+                .collect();
+            let mistakes = collisions(files.iter().map(|(path, source)| (path, source)));
+            let told = mistakes.iter().map(ToString::to_string);
+            told.collect::<Vec<_>>()
+        };
+        assert!(found(&["a", "ab", "a-b/c", "a.b"]).is_empty());
+        // Byte by byte "a-b" stands between "a" and what lies below it.
+        assert_eq!(
+            found(&["a/c/d", "a-b", "a", "a/c", "a/b", "x/y", "x/y/z"]),
+            [
+                "file \"a\" of a would also be a folder, for a/b: rename one of them",
+                "file \"a/c\" of a/c would also be a folder, for a/c/d: rename one of them",
+                "file \"x/y\" of x/y would also be a folder, for x/y/z: rename one of them",
+            ]
+        );
     }
 }

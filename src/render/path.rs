@@ -57,11 +57,7 @@ pub fn check(path: &str) -> Result<(), PathProblem> {
 
 /// A key that may be anything, short enough for an error.
 pub(super) fn shown(key: &str) -> String {
-    const LONGEST: usize = 60;
-    if key.chars().count() <= LONGEST {
-        return key.to_owned();
-    }
-    key.chars().take(LONGEST).chain(['…']).collect()
+    crate::shown::shown(key, 60)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ fn a_bomb_of_aliases_stays_small() {
         bomb += &format!("a{level}: &a{level} [{}]\n", [before.as_str(); 9].join(","));
     }
     let error = documents(&bomb).expect_err("too large");
-    assert_eq!(error.problem, YamlProblem::Large);
+    assert_eq!(error.problem, YamlProblem::Large { most: 100_000 });
     assert_eq!(
         error.to_string(),
         format!(
@@ -112,4 +112,59 @@ fn a_wiped_tree_keeps_its_shape_and_no_text() {
         (inner[0].key.as_str(), inner[0].value.text()),
         ("", Some(""))
     );
+}
+
+/// The attack: few nodes, of which each is large.
+#[test]
+fn bytes_are_counted_before_aliases_are_copied() {
+    let scalar = "x".repeat(300_000);
+    let aliases = "- *a\n".repeat(2_000);
+    let bomb = format!("- &a {scalar}\n{aliases}");
+    let error = documents_within(&bomb, Limits::CLASS).expect_err("too large");
+    assert_eq!(error.problem, YamlProblem::Long { most: 1 << 20 });
+    assert_eq!(
+        error.to_string(),
+        "line 3, column 3: more than 1048576 bytes of text, counting what aliases stand for: make it smaller"
+    );
+    // The same as keys, as values, and within what an alias stands for.
+    for (bomb, line) in [
+        (format!("? &a {scalar}\n: 1\n? *a\n: 2\n? *a\n: 3\n"), 5),
+        (format!("a: &a {scalar}\nb: *a\nc: *a\n"), 3),
+        (format!("- &a [{scalar}]\n- &b [*a]\n- *b\n"), 2),
+    ] {
+        let error = documents_within(&bomb, Limits::CLASS).expect_err("too large");
+        assert_eq!(error.problem, YamlProblem::Long { most: 1 << 20 });
+        assert_eq!(error.at.line, line);
+    }
+}
+
+#[test]
+fn a_source_may_not_be_longer_than_what_it_holds() {
+    let limits = Limits {
+        nodes: 10,
+        bytes: 100,
+    };
+    let comment = format!("a: 1 # {}\n", "x".repeat(93));
+    let error = documents_within(&comment, limits).expect_err("too long");
+    assert_eq!(error.problem, YamlProblem::Long { most: 100 });
+    let comment = format!("a: 1 # {}\n", "x".repeat(92));
+    assert_eq!(documents_within(&comment, limits).expect("fits").len(), 1);
+}
+
+#[test]
+fn keys_count_as_values_do() {
+    let limits = Limits {
+        nodes: 5,
+        bytes: 100,
+    };
+    assert!(documents_within("a: 1\nb: 2\n", limits).is_ok());
+    let error = documents_within("a: 1\nb: 2\nc: 3\n", limits).expect_err("too many");
+    assert_eq!(error.problem, YamlProblem::Large { most: 5 });
+}
+
+/// Anchors that nothing can refer to cost nothing.
+#[test]
+fn anchors_without_aliases_are_not_kept() {
+    let text = format!("a: &a {}\n", "x".repeat(600_000));
+    assert!(documents_within(&text, Limits::CLASS).is_ok());
 }

@@ -11,7 +11,7 @@ mod text;
 mod values;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
@@ -28,12 +28,14 @@ use values::Secrets;
 /// Each secret is a variable named by its key; `secrets` is the map of all, for
 /// keys that are no identifiers and for loops in the order of the keys. A tag
 /// that stands alone on its line leaves no line, and the last line end is kept.
+///
+/// Its text alone is kept: what minijinja makes of it takes many times the memory, and
+/// is made for each render, of which there are few.
 #[derive(Clone)]
-pub struct Template(Arc<Parsed>);
+pub struct Template(Arc<Checked>);
 
-struct Parsed {
-    source: String,
-    environment: Environment<'static>,
+struct Checked {
+    source: Box<str>,
     literal_subscripts: bool,
 }
 
@@ -61,8 +63,17 @@ const LONGEST_SOURCE: usize = 64 << 10;
 const MOST_OUTPUT: usize = 4 << 20;
 /// The work of one render: each step costs one, 64 bytes of text cost one.
 const FUEL: u64 = 128 << 10;
-/// minijinja's only template here.
-const NAME: &str = "template";
+
+/// The language, for all templates.
+static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::empty();
+    environment.set_syntax(syntax());
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_formatter(values::print);
+    filters::add(&mut environment);
+    environment
+});
 
 impl Template {
     /// Reads a template.
@@ -73,23 +84,18 @@ impl Template {
         if source.len() > LONGEST_SOURCE {
             return Err(TemplateProblem::LongSource.at(None));
         }
-        let syntax = syntax();
-        let literal_subscripts = grammar::check(source, &syntax)?;
-        let mut environment = Environment::empty();
-        environment.set_syntax(syntax);
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(FUEL));
-        environment.set_formatter(values::print);
-        filters::add(&mut environment);
-        let owned = source.to_owned();
-        environment
-            .add_template_owned(NAME, owned)
-            .map_err(|error| malformed(&error, source))?;
-        Ok(Self(Arc::new(Parsed {
-            source: source.to_owned(),
-            environment,
+        let literal_subscripts = grammar::check(source, &syntax())?;
+        compiled(source)?;
+        Ok(Self(Arc::new(Checked {
+            source: source.into(),
             literal_subscripts,
         })))
+    }
+
+    /// How many bytes it keeps.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Checked>() + self.0.source.len()
     }
 
     /// Its text.
@@ -109,8 +115,7 @@ impl Template {
     /// nothing computed from one.
     pub fn render(&self, secrets: &[Pair<'_>]) -> Result<SecretSlice<u8>, TemplateError> {
         let secrets = Arc::new(Secrets::new(secrets).map_err(|problem| problem.at(None))?);
-        let template = self.0.environment.get_template(NAME);
-        let template = template.map_err(|error| malformed(&error, &self.0.source))?;
+        let template = compiled(&self.0.source)?;
         let mut output = WipedBuffer::new(MOST_OUTPUT);
         let rendered = template.render_captured_to(values::root(&secrets), &mut output);
         if let Err(error) = rendered {
@@ -150,6 +155,12 @@ impl Template {
         };
         problem.at(line.map(|before| before + 1))
     }
+}
+
+fn compiled(source: &str) -> Result<minijinja::Template<'_, '_>, TemplateError> {
+    let language: &Environment<'_> = &LANGUAGE;
+    let template = language.template_from_str(source);
+    template.map_err(|error| malformed(&error, source))
 }
 
 fn syntax() -> SyntaxConfig {

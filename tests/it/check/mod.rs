@@ -1,6 +1,7 @@
 //! `check`, through the real binary.
 
 mod forms;
+mod hostile;
 mod migration;
 mod online;
 mod parameters;

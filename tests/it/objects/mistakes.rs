@@ -391,3 +391,28 @@ fn a_bomb_of_aliases_is_one_mistake() {
         "{said}"
     );
 }
+
+#[test]
+fn of_very_many_mistakes_the_first_are_kept() {
+    let fields: String = (0..6_000).map(|n| format!("  a{n}: x\n")).collect();
+    let mistakes = mistakes("objects", &format!("- secretKey: A\n{fields}"));
+    assert_eq!(mistakes.len(), 5_001);
+    assert_eq!(
+        mistakes[5_000].to_string(),
+        "1000 more mistakes: mend the others first"
+    );
+}
+
+#[test]
+fn a_parameter_whose_name_is_a_token_is_told_without_it() {
+    let hosts = AllowedHosts::new(Host::default(), &[] as &[&str]).unwrap();
+    let token = format!("pss_service:v2:{}", "0123456789abcdef".repeat(4));
+    let parameters = [("phaseApp", "a"), (token.as_str(), token.as_str())];
+    let mistakes = Class::read(parameters, &hosts).unwrap_err();
+    assert_eq!(mistakes.len(), 1);
+    assert_eq!(
+        mistakes[0].to_string(),
+        "the name \"pss_…\" holds a Phase token: remove it, replace that token in Phase, and name a Secret with nodePublishSecretRef on the pod's volume"
+    );
+    assert!(!format!("{mistakes:?}").contains("0123"));
+}
