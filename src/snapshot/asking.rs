@@ -341,13 +341,16 @@ pub(super) async fn ask<U: Upstream>(
         None => &credential.address,
         Some(_) => &credential.account,
     };
+    let (asker, priority) = credential.asker(&shared.gate, lane);
     let errand = Errand {
         asked: Asked {
             memory: Some(&memory),
             ..asked
         },
         lane,
-        asker: &credential.asker,
+        asker: &asker,
+        priority,
+        answering: &credential.answering,
         deadline: Deadline::after(shared.settings.flight),
         // A poll has a place; without a view, pods wait for what it brings.
         can_wait: pass.is_some() && credential.state().view.is_some(),

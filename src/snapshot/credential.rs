@@ -9,12 +9,14 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Settings;
+use super::answering::Answering;
 use super::disk::DiskKey;
 use super::doubt::Doubts;
 use super::flight::Flight;
-use super::gate::{Asker, Lane};
+use super::gate::{Asker, Gate, Lane, Priority};
 use super::lock;
 use super::refusal::{Loss, Meaning, Refusal, length};
+use super::trouble::{LONGEST_HOLD, Trouble};
 use super::upstream::Lost;
 use super::view::{Listing, Rows, View};
 use crate::phase::client::{Asked, Authorization, ClientError, UnusableBearer};
@@ -37,7 +39,7 @@ pub(super) struct Credential {
     pub(super) authorization: Authorization,
     pub(super) host: Host,
     pub(super) disk: DiskKey,
-    pub(super) asker: Asker,
+    pub(super) answering: Arc<Answering>,
     pub(super) address: Lane,
     pub(super) account: Lane,
     pub(super) loaded: OnceCell<()>,
@@ -66,6 +68,10 @@ pub(super) struct State {
     pub(super) late: HashMap<String, Trouble>,
     /// When somebody last mounted with it.
     pub(super) used: Instant,
+    /// Who mounts with it, the last first.
+    tenants: Vec<Tenant>,
+    /// Whether Phase answered it, and has not refused it since.
+    pub(super) has_worked: bool,
     /// How often it is asked for change.
     pub(super) interval: Duration,
     /// The longest age that any of its classes accepts.
@@ -89,15 +95,6 @@ pub(super) struct Saved {
     pub(super) rows: HashMap<String, u64>,
 }
 
-/// A failure, and for how long it is not tried again.
-#[derive(Clone, Debug)]
-pub(super) struct Trouble {
-    pub(super) refusal: Refusal,
-    pub(super) since: Instant,
-    failures: u32,
-    until: Instant,
-}
-
 /// How a credential stands at this instant.
 pub(super) struct Standing {
     pub(super) view: Option<Arc<View>>,
@@ -112,17 +109,16 @@ impl Credential {
         tenant: &Tenant,
         token: Token,
         host: Host,
+        answering: Arc<Answering>,
         interval: Duration,
         memory: Meter,
     ) -> Result<Self, UnusableBearer> {
-        let mut asker = Asker::default();
-        asker.copy_from_slice(&id[..16]);
         let secret = token.derive(DISK_PURPOSE);
         Ok(Self {
             id,
             authorization: token.authorization()?,
             disk: DiskKey::derive(&secret, host.as_str()).of(tenant),
-            asker,
+            answering,
             address: Lane::Address(host.clone()),
             account: Lane::Account(host.clone(), *token.account()),
             loaded: OnceCell::new(),
@@ -136,6 +132,8 @@ impl Credential {
                 proving: HashMap::new(),
                 late: HashMap::new(),
                 used: Instant::now(),
+                tenants: Vec::new(),
+                has_worked: false,
                 interval,
                 longest_stale: Duration::ZERO,
                 is_polled: false,
@@ -192,6 +190,39 @@ impl Credential {
         is_sooner
     }
 
+    /// Somebody of a tenant mounts with it.
+    pub(super) fn is_of(&self, tenant: Tenant) {
+        let tenants = &mut self.state().tenants;
+        match tenants.iter().position(|known| *known == tenant) {
+            Some(place) => tenants[..=place].rotate_right(1),
+            None => {
+                tenants.truncate(MOST_TENANTS - 1);
+                tenants.insert(0, tenant);
+            }
+        }
+    }
+
+    /// Who asks when a mount needs something of a lane: of all who use it, the one who
+    /// had least.
+    pub(super) fn asker(&self, gate: &Gate, lane: &Lane) -> (Asker, Priority) {
+        let (tenants, has_worked) = {
+            let state = self.state();
+            (state.tenants.clone(), state.has_worked)
+        };
+        let priority = match has_worked {
+            true => Priority::Mount,
+            false => Priority::Stranger,
+        };
+        let tenant = gate.lightest(lane, &tenants, priority).cloned();
+        let mut credential = [0; 16];
+        credential.copy_from_slice(&self.id[..16]);
+        let asker = Asker {
+            tenant: tenant.unwrap_or_else(|| self.tenant.clone()),
+            credential,
+        };
+        (asker, priority)
+    }
+
     /// Somebody mounts with it; whether it must be polled from now on.
     pub(super) fn is_used(&self, max_stale: Duration) -> bool {
         let mut state = self.state();
@@ -204,6 +235,9 @@ impl Credential {
     pub(super) fn failed(&self, refusal: &Refusal, settings: &Settings) {
         let mut state = self.state();
         state.asking = None;
+        if refusal.meaning() == Meaning::Final {
+            state.has_worked = false;
+        }
         let before = state.trouble.take();
         if before
             .as_ref()
@@ -211,12 +245,12 @@ impl Credential {
         {
             self.tell(refusal);
         }
-        state.trouble = Some(Trouble::after(
-            before,
-            refusal.clone(),
-            settings.hold,
-            LONGEST_HOLD,
-        ));
+        let trouble = match refusal.meaning() {
+            Meaning::Final => Trouble::refused(before, refusal.clone(), settings.hold),
+            _ => Trouble::after(before, refusal.clone(), settings.hold, LONGEST_HOLD)
+                .until_answered(&self.answering),
+        };
+        state.trouble = Some(trouble);
     }
 
     /// What a refusal means once it is known whether it came before: of the tokens
@@ -256,6 +290,7 @@ impl Credential {
 
     /// The tokens answer came.
     pub(super) fn recovered(&self, state: &mut State) {
+        state.has_worked = true;
         if let Some(trouble) = state.trouble.take() {
             let after = length(trouble.since.elapsed());
             info!(host = self.host.as_str(), after, "Phase answers again");
@@ -275,8 +310,8 @@ impl Credential {
 /// What keys of the disk are derived for.
 const DISK_PURPOSE: &str = "phase-csi-provider state directory v1";
 
-/// Well below the pause between two republishes.
-pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(10);
+/// Of so many tenants that share a credential is remembered who they are.
+const MOST_TENANTS: usize = 8;
 
 impl State {
     /// How old a view may be and still count for how things are.
@@ -310,34 +345,5 @@ impl State {
         if in_use.iter().all(is_there) {
             self.fallback = None;
         }
-    }
-}
-
-impl Trouble {
-    /// One more failure in a row: the pause doubles, up to `most`, and is jittered by
-    /// half of it.
-    pub(super) fn after(
-        before: Option<Self>,
-        refusal: Refusal,
-        hold: Duration,
-        most: Duration,
-    ) -> Self {
-        let (since, failures) = match before {
-            Some(before) => (before.since, before.failures.saturating_add(1)),
-            None => (Instant::now(), 1),
-        };
-        let factor = 1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX);
-        let pause = hold.saturating_mul(factor).min(most);
-        Self {
-            refusal,
-            since,
-            failures,
-            until: Instant::now() + pause.mul_f64(0.5 + fastrand::f64()),
-        }
-    }
-
-    /// Whether it is too soon to try again.
-    pub(super) fn holds(&self) -> bool {
-        Instant::now() < self.until
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::asking::{self, Need};
-use super::credential::{Credential, LONGEST_HOLD, Trouble};
+use super::credential::Credential;
 use super::refusal::{Loss, Refusal};
+use super::trouble::{LONGEST_HOLD, Trouble};
 use super::upstream::{Lost, Upstream};
 
 /// As many environments as one mount may read.
@@ -27,7 +28,8 @@ pub(super) async fn failed<U: Upstream>(
         state.late.clear();
     }
     let hold = shared.settings.hold;
-    let late = Trouble::after(before, lost.refusal.clone(), hold, LONGEST_HOLD);
+    let late = Trouble::after(before, lost.refusal.clone(), hold, LONGEST_HOLD)
+        .until_answered(&credential.answering);
     state.late.insert(id.to_owned(), late);
     lost.refusal
 }

@@ -7,10 +7,11 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretSlice;
 use tokio::time::Instant;
 
-use super::credential::{Credential, Trouble};
+use super::credential::Credential;
 use super::flight::Flight;
 use super::lock;
 use super::refusal::Refusal;
+use super::trouble::Trouble;
 use super::vault::Sealed;
 use super::view::{Confirmed, View};
 use crate::phase::{Answer, Query};

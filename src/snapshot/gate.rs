@@ -7,13 +7,21 @@
 //! the lane's line (`queue`), mounts before polls and askers in turns, and
 //! hears at once if its deadline cannot be met. What Phase says itself, with
 //! `Retry-After`, holds for everybody in the lane. A host has only so many
-//! requests under way at once (`site`, `places`).
+//! requests under way at once (`site`).
+//!
+//! Whoever asks is a tenant (a namespace) and then a credential; turns, places in line,
+//! requests under way and lanes are shared out in that order (`order`, `places`), so that
+//! one tenant cannot keep others waiting. What Phase asks for is obeyed up to a bound
+//! (`pause`), and how much it bears at once is found out (`limit`).
 //!
 //! Everything is decided under one lock (`state`), which nobody holds while
 //! waiting. While somebody waits, one task (the clock) answers whom time, or the
 //! end of another's request, has made ready.
 
 mod bucket;
+mod limit;
+mod order;
+mod pause;
 mod places;
 mod queue;
 mod recent;
@@ -29,13 +37,18 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
+pub use limit::Outcome;
 pub use throttled::Throttled;
 
 use self::queue::Waiter;
+use self::site::Request;
 use self::state::State;
+use self::throttled::TurnedAway;
 use crate::deadline::Deadline;
 use crate::phase::host::Host;
+use crate::quota::Tenant;
 
 /// What shares one limit at Phase.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,12 +64,20 @@ pub enum Lane {
 pub enum Priority {
     /// A pod waits for it.
     Mount,
+    /// A pod waits for it, with a credential that has not worked yet.
+    Stranger,
     /// Nobody waits for it.
     Poll,
 }
 
-/// Which credential asks: a digest, never its text.
-pub type Asker = [u8; 16];
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Asker {
+    /// For whom.
+    pub tenant: Tenant,
+    /// With which credential: a digest, never its text.
+    pub credential: [u8; 16],
+}
 
 /// The request budget of this node; clones share it.
 #[derive(Clone)]
@@ -67,14 +88,18 @@ pub struct Gate(Arc<Shared>);
 #[must_use = "the place is given back when this is dropped"]
 pub struct Pass {
     shared: Arc<Shared>,
-    host: Host,
+    lane: Lane,
     asker: Asker,
+    arrival: u64,
+    begun: Instant,
+    outcome: Outcome,
 }
 
 struct Shared {
     state: Mutex<State>,
     /// Something happened that may answer those who wait: the clock looks at once.
     changed: Notify,
+    turned_away: TurnedAway,
     /// Within `0.0..1.0`.
     random: fn() -> f64,
 }
@@ -88,11 +113,6 @@ struct Ticket {
     answer: oneshot::Receiver<Result<(), Throttled>>,
 }
 
-/// Longer than this nobody stays away, whatever Phase said.
-const LONGEST_BLOCK: Duration = Duration::from_secs(24 * 60 * 60);
-/// The nodes of a cluster come back within a tenth of the wait, at least this.
-const LEAST_JITTER: Duration = Duration::from_millis(100);
-
 impl Gate {
     /// A budget of so many requests a minute for each lane; at least one.
     #[must_use]
@@ -104,6 +124,7 @@ impl Gate {
         Self(Arc::new(Shared {
             state: Mutex::new(State::new(per_minute)),
             changed: Notify::new(),
+            turned_away: TurnedAway::default(),
             random,
         }))
     }
@@ -121,36 +142,55 @@ impl Gate {
         priority: Priority,
         deadline: Deadline,
     ) -> Result<Pass, Throttled> {
+        let pass = self.wait(lane, asker, priority, deadline).await;
+        if let Err(throttled) = &pass {
+            self.0.turned_away.count(throttled);
+        }
+        pass
+    }
+
+    async fn wait(
+        &self,
+        lane: &Lane,
+        asker: &Asker,
+        priority: Priority,
+        deadline: Deadline,
+    ) -> Result<Pass, Throttled> {
         let mut ticket = self.0.enter(lane, asker, priority, deadline)?;
         let answer = (&mut ticket.answer).await;
         // Nobody in the line is forgotten; if it happened all the same, a retry helps.
         answer.unwrap_or(Err(Throttled::ByCrowd))?;
         Ok(Pass {
             shared: Arc::clone(&self.0),
-            host: lane.host().clone(),
-            asker: *asker,
+            lane: lane.clone(),
+            asker: asker.clone(),
+            arrival: ticket.arrival,
+            begun: Instant::now(),
+            outcome: Outcome::default(),
         })
     }
 
-    /// Phase said 429, or 503 with `Retry-After`: nobody of this lane asks for
-    /// `wait`, and then one after the other. Without a wait it is 5 s, doubling
-    /// up to 60 s while it goes on.
+    /// Phase said 429: nobody of this lane asks for `wait`, and then one after the
+    /// other. Without a wait it is 5 s, doubling up to 60 s while it goes on. After
+    /// 5 min one request is tried, whatever Phase said; if that is refused too, after
+    /// 10 min, and so on.
     pub fn block(&self, lane: &Lane, wait: Option<Duration>) {
         let (mut state, now) = (self.0.lock(), Instant::now());
         // With too many lanes this one is unknown, and nobody can wait in it.
-        let Some(queue) = state.lane(lane, now) else {
+        let Ok(queue) = state.lane(lane, None, now) else {
             return;
         };
         let wait = wait.unwrap_or_else(|| queue.back_off(now));
-        queue.block_until(now + self.0.jittered(wait));
+        queue.block(wait, now, (self.0.random)());
         self.0.changed.notify_one();
     }
 
-    /// Phase said 503 with `Retry-After`: the same for all lanes of a host.
+    /// Phase said 503 with `Retry-After`: the same for all lanes of a host, but one
+    /// request is tried after a minute.
     pub fn block_host(&self, host: &Host, wait: Duration) {
         let (mut state, now) = (self.0.lock(), Instant::now());
         if let Some(site) = state.site(host, now) {
-            site.block_until(now + self.0.jittered(wait));
+            site.block(wait, now, (self.0.random)());
             self.0.changed.notify_one();
         }
     }
@@ -165,9 +205,35 @@ impl Gate {
 
     /// A request of the lane succeeded: a back-off begins anew.
     pub fn succeeded(&self, lane: &Lane) {
-        if let Some(queue) = self.0.lock().known_lane(lane) {
-            queue.succeeded(Instant::now());
+        self.0.lock().succeeded(lane, Instant::now());
+        self.0.changed.notify_one();
+    }
+
+    /// Of the tenants that share a credential, the one that had least of a lane lately;
+    /// there must be one.
+    #[must_use]
+    pub fn lightest<'a>(
+        &self,
+        lane: &Lane,
+        tenants: &'a [Tenant],
+        priority: Priority,
+    ) -> Option<&'a Tenant> {
+        if tenants.len() < 2 {
+            return tenants.first();
         }
+        let mut state = self.0.lock();
+        let queue = state.known_lane(lane);
+        let had = |tenant: &&Tenant| {
+            let queue = queue.as_ref();
+            queue.map_or(0, |queue| queue.of_tenant(tenant, priority))
+        };
+        tenants.iter().min_by_key(had)
+    }
+
+    /// How often a request was not admitted, by the [reason](Throttled::REASONS).
+    #[must_use]
+    pub fn turned_away(&self) -> [u64; Throttled::REASONS.len()] {
+        self.0.turned_away.counts()
     }
 
     /// The whole requests left in the lane that has least.
@@ -177,9 +243,15 @@ impl Gate {
     }
 
     /// Forgets lanes that are full again and in which nobody waits; to be
-    /// called now and then.
+    /// called now and then. One line tells how many requests were not made meanwhile.
     pub fn sweep(&self) {
         self.0.lock().sweep(Instant::now());
+        if let Some([by_phase, by_budget, by_crowd, by_share]) = self.0.turned_away.news() {
+            warn!(
+                by_phase,
+                by_budget, by_crowd, by_share, "requests to Phase were not made in time"
+            );
+        }
     }
 }
 
@@ -198,11 +270,6 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn jittered(&self, wait: Duration) -> Duration {
-        let wait = wait.min(LONGEST_BLOCK);
-        wait + (wait / 10).max(LEAST_JITTER).mul_f64((self.random)())
-    }
-
     fn enter(
         self: &Arc<Self>,
         lane: &Lane,
@@ -212,8 +279,9 @@ impl Shared {
     ) -> Result<Ticket, Throttled> {
         let (sender, answer) = oneshot::channel();
         let waiter = Waiter {
-            asker: *asker,
+            asker: asker.clone(),
             priority,
+            since: Instant::now(),
             deadline: deadline.instant(),
             answer: sender,
         };
@@ -223,7 +291,7 @@ impl Shared {
         Ok(Ticket {
             shared: Arc::clone(self),
             lane: lane.clone(),
-            asker: *asker,
+            asker: asker.clone(),
             arrival,
             answer,
         })
@@ -261,11 +329,32 @@ impl Shared {
     }
 }
 
+impl Priority {
+    const fn is_poll(self) -> bool {
+        matches!(self, Self::Poll)
+    }
+
+    const fn is_stranger(self) -> bool {
+        matches!(self, Self::Stranger)
+    }
+}
+
+impl Pass {
+    /// The request is over; dropped without this, it tells nothing of how Phase is.
+    pub fn ended(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        let (lane, answer) = (&self.lane, &mut self.answer);
-        state.leave(lane, self.arrival, &self.asker, answer, Instant::now());
+        let request = Request {
+            lane: &self.lane,
+            asker: &self.asker,
+            arrival: self.arrival,
+        };
+        state.leave(&request, &mut self.answer, Instant::now());
         self.shared.changed.notify_one();
     }
 }
@@ -273,13 +362,18 @@ impl Drop for Ticket {
 impl Drop for Pass {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.give_back(&self.host, &self.asker);
+        let request = Request {
+            lane: &self.lane,
+            asker: &self.asker,
+            arrival: self.arrival,
+        };
+        state.give_back(&request, self.begun, self.outcome, Instant::now());
         self.shared.changed.notify_one();
     }
 }
 
 impl fmt::Debug for Pass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pass").field(&self.host).finish()
+        f.debug_tuple("Pass").field(&self.lane.host()).finish()
     }
 }

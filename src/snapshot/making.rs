@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::asking::{self, Need, Which};
-use super::credential::Trouble;
 use super::entry::{Entry, Failure, Good, Made};
 use super::flight::{Flight, Landed};
 use super::lock;
 use super::proof;
 use super::refusal::{Meaning, Refusal};
+use super::trouble::Trouble;
 use super::upstream::Upstream;
 use super::view::{Rows, View, amount};
 use crate::phase::wire::EnvironmentKey;

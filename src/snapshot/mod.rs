@@ -33,6 +33,7 @@
 //! Over a restart the names of the volumes lie on disk beside the set they were
 //! answered from; after a reboot they do not count, since volumes are memory.
 
+mod answering;
 mod asking;
 mod credential;
 mod denied;
@@ -51,6 +52,7 @@ mod refusal;
 mod shared;
 mod tables;
 mod times;
+mod trouble;
 mod upstream;
 mod vault;
 mod view;
@@ -223,6 +225,8 @@ pub struct Figures {
     pub oldest: Option<Duration>,
     /// Requests left in the lane that has least.
     pub budget: u32,
+    /// Requests that were not made, by the [reason](gate::Throttled::REASONS).
+    pub turned_away: [u64; gate::Throttled::REASONS.len()],
 }
 
 /// Counts of answers by where they come from.
@@ -265,6 +269,7 @@ impl<U: Upstream> Snapshot<U> {
             Some(entry) => entry,
             None => self.0.add_entry(id, &ask.tenant, ask.token, recipe()?)?,
         };
+        entry.credential.is_of(ask.tenant);
         let mount = Mount::new(&self.0, entry, ask.volume, &ask.class, ask.deadline);
         mount.answer().await
     }

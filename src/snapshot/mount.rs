@@ -93,7 +93,7 @@ impl<'a, U: Upstream> Mount<'a, U> {
         let failure = failure.map(|failure| &failure.trouble.refusal);
         if let Some(trouble) = trouble {
             return match (trouble.refusal.meaning(), good) {
-                (Meaning::Final, _) if trouble.holds() => AtOnce::Refuse(trouble.refusal),
+                (Meaning::Final, _) if trouble.holds() => AtOnce::Refuse(trouble.told()),
                 (Meaning::Broken | Meaning::Unreachable, Some(good)) if exists => {
                     AtOnce::Answer(good, Source::Stale)
                 }

@@ -142,9 +142,13 @@ async fn once<U: Upstream>(shared: &Arc<Shared<U>>, credential: &Arc<Credential>
 async fn place<U>(shared: &Shared<U>, credential: &Credential, lane: &Lane) -> Option<Pass> {
     let interval = credential.state().interval;
     let deadline = Deadline::after(interval.max(Duration::from_secs(5)));
-    let admitted = shared
-        .gate
-        .admit(lane, &credential.asker, Priority::Poll, deadline);
+    let (asker, priority) = credential.asker(&shared.gate, lane);
+    // What has not worked yet has no part in what is kept for polls.
+    let priority = match priority {
+        Priority::Mount => Priority::Poll,
+        other => other,
+    };
+    let admitted = shared.gate.admit(lane, &asker, priority, deadline);
     admitted.await.ok()
 }
 

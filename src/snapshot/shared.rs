@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use super::answering::Hosts;
 use super::credential::{Credential, Saved};
 use super::disk::{Image, Loaded, Mark, Moment, Store};
 use super::entry::{Entry, EntryId, Good, Recipe};
@@ -32,6 +33,7 @@ pub(super) struct Shared<U> {
     pub(super) upstream: U,
     pub(super) settings: Settings,
     pub(super) gate: Gate,
+    pub(super) hosts: Hosts,
     pub(super) vault: Vault,
     pub(super) memory: Memory,
     /// Bytes of all that is fetched, opened, made and remembered.
@@ -49,6 +51,7 @@ impl<U> Shared<U> {
         Self {
             upstream,
             gate: Gate::new(settings.request_budget),
+            hosts: Hosts::default(),
             vault: Vault::new(),
             memory: Memory::new(settings.limits),
             budget: Budget::new(settings.limits.memory()),
@@ -80,7 +83,10 @@ impl<U> Shared<U> {
         let interval = self.settings.poll_interval;
         let entry_memory = self.paid(tenant, ENTRY_BYTES + recipe.bytes as u64)?;
         let memory = self.paid(tenant, CREDENTIAL_BYTES)?;
-        let make = || Credential::new(name, tenant, token, host, interval, memory);
+        let make = || {
+            let answering = self.hosts.of(&host);
+            Credential::new(name, tenant, token, host, answering, interval, memory)
+        };
         let credential = self.memory.credential(name, make).map_err(Error::from)?;
         if recipe
             .poll_interval
@@ -150,6 +156,7 @@ impl<U> Shared<U> {
         }
         let generation = state.next();
         state.saved = Some(saved);
+        state.has_worked = true;
         state.replace(View {
             generation,
             listing,
@@ -326,6 +333,7 @@ impl<U> Shared<U> {
                 .memory
                 .oldest(Settings::polled(self.settings.poll_interval)),
             budget: self.gate.remaining(),
+            turned_away: self.gate.turned_away(),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::gate::{Asker, Gate, Lane, Pass, Priority};
-use super::refusal::{Loss, Refusal, loss};
+use super::answering::Answering;
+use super::gate::{Asker, Gate, Lane, Outcome, Pass, Priority};
+use super::refusal::{Loss, Meaning, Refusal, loss};
 use crate::awaited::{Awaited, waiting};
 use crate::deadline::Deadline;
 use crate::phase;
@@ -55,6 +56,8 @@ pub(super) struct Errand<'a> {
     pub(super) asked: Asked<'a>,
     pub(super) lane: &'a Lane,
     pub(super) asker: &'a Asker,
+    pub(super) priority: Priority,
+    pub(super) answering: &'a Answering,
     pub(super) deadline: Deadline,
     /// Whether it may as well be asked a poll later.
     pub(super) can_wait: bool,
@@ -94,12 +97,14 @@ pub(super) async fn ask<U: Upstream>(
         let begun = Instant::now();
         let error = match upstream.once(&errand.asked, made, errand.deadline).await {
             Ok(body) => {
+                place.ended(Outcome::Answered);
+                errand.answering.answers();
                 gate.succeeded(errand.lane);
                 return Ok((body, begun));
             }
             Err(error) => error,
         };
-        drop(place);
+        place.ended(outcome(&error));
         stay_away(gate, errand, &error);
         let advice = match error.advice() {
             // Other nodes want the same few requests, and pods of theirs may wait.
@@ -110,12 +115,29 @@ pub(super) async fn ask<U: Upstream>(
             advice => advice,
         };
         let pause = retry.pause(made, advice, errand.deadline.left(), fastrand::f64());
+        let is_limit = is_limit(&error);
         let lost = Lost::from(error);
+        // Who limits requests, or refuses one, has answered.
+        match lost.refusal.meaning() {
+            Meaning::Unreachable if !is_limit => errand.answering.is_silent(),
+            _ => errand.answering.answers(),
+        }
         match pause {
             Some(pause) => sleep(pause).await,
             None => return Err(lost),
         }
         last = Some(lost);
+    }
+}
+
+/// What a failure says of how much Phase bears.
+const fn outcome(error: &ClientError) -> Outcome {
+    match error {
+        ClientError::RateLimited { .. }
+        | ClientError::ServerFailed { .. }
+        | ClientError::ResponseTimeout { .. }
+        | ClientError::Deadline(_) => Outcome::Overloaded,
+        _ => Outcome::Neither,
     }
 }
 
@@ -125,7 +147,7 @@ const fn is_limit(error: &ClientError) -> bool {
 
 async fn admitted(gate: &Gate, errand: &Errand<'_>) -> Result<Pass, Lost> {
     let _waiting = waiting(Awaited::Budget(errand.asked.target().endpoint));
-    let admitted = gate.admit(errand.lane, errand.asker, Priority::Mount, errand.deadline);
+    let admitted = gate.admit(errand.lane, errand.asker, errand.priority, errand.deadline);
     admitted.await.map_err(|throttled| Lost {
         refusal: Refusal::from(throttled),
         loss: Loss::Nothing,

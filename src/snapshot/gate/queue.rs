@@ -7,26 +7,32 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::bucket::Bucket;
+use super::order::{Group, POLL_PATIENCE, Parts, Race, needed};
+use super::pause::Pause;
 use super::places::Places;
 use super::recent::Recent;
 use super::{Asker, Priority, Throttled};
+use crate::quota::Tenant;
 
 /// One lane: its budget, and who waits for it.
 pub(super) struct Queue {
     bucket: Bucket,
-    /// Until when Phase wants none of its requests.
-    not_before: Instant,
+    /// While Phase wants none of its requests.
+    pause: Pause,
     /// The last pause that Phase did not choose.
     back_off: Option<Duration>,
     recent: Recent,
     /// By the number of their arrival.
     waiters: BTreeMap<u64, Waiter>,
+    /// Whose request was the first.
+    opened_by: Option<Tenant>,
 }
 
 /// A call that has no answer yet.
 pub(super) struct Waiter {
     pub(super) asker: Asker,
     pub(super) priority: Priority,
+    pub(super) since: Instant,
     pub(super) deadline: Instant,
     pub(super) answer: oneshot::Sender<Result<(), Throttled>>,
 }
@@ -34,12 +40,15 @@ pub(super) struct Waiter {
 /// The first back-off when Phase names none; it doubles up to [`LAST_BACK_OFF`].
 const FIRST_BACK_OFF: Duration = Duration::from_secs(5);
 const LAST_BACK_OFF: Duration = Duration::from_secs(60);
+/// How long Phase is left alone at first, if it wants that.
+const MOST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 impl Queue {
-    pub(super) fn new(per_minute: u32, now: Instant) -> Self {
+    pub(super) fn new(per_minute: u32, now: Instant, opened_by: Option<Tenant>) -> Self {
         Self {
             bucket: Bucket::full(per_minute, now),
-            not_before: now,
+            pause: Pause::over(now),
+            opened_by,
             back_off: None,
             recent: Recent::default(),
             waiters: BTreeMap::new(),
@@ -64,6 +73,11 @@ impl Queue {
         self.waiters.len()
     }
 
+    /// How often a tenant was admitted lately, to mount or to poll.
+    pub(super) fn of_tenant(&self, tenant: &Tenant, priority: Priority) -> u32 {
+        self.recent.of_tenant(tenant, priority)
+    }
+
     /// The whole requests that are left.
     pub(super) fn left(&self, now: Instant) -> u32 {
         self.bucket.level(now)
@@ -71,7 +85,9 @@ impl Queue {
 
     /// Whether nothing is lost with it: a full budget, and nobody who waits.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
-        self.waiters.is_empty() && self.left(now) == self.bucket.capacity()
+        self.waiters.is_empty()
+            && self.left(now) == self.bucket.capacity()
+            && !self.pause.is_wanted(now)
     }
 
     /// Forgets what does not count any more.
@@ -79,15 +95,27 @@ impl Queue {
         self.recent.expire(now);
     }
 
+    /// Whose request was the first.
+    pub(super) const fn opened_by(&self) -> Option<&Tenant> {
+        self.opened_by.as_ref()
+    }
+
+    /// Phase wants no requests for so long: nobody is admitted, as far as that is
+    /// believed, and then one after the other.
+    pub(super) fn block(&mut self, wait: Duration, now: Instant, random: f64) {
+        self.pause.begin(now, wait, MOST_PAUSE, random);
+        self.bucket.empty_until(self.pause.until());
+    }
+
     /// Admits nobody before `until`, and then one after the other.
     pub(super) fn block_until(&mut self, until: Instant) {
-        self.not_before = self.not_before.max(until);
-        self.bucket.empty_until(self.not_before);
+        self.pause.extend(until);
+        self.bucket.empty_until(self.pause.until());
     }
 
     /// How long it still admits nobody, if so.
     pub(super) fn blocked(&self, now: Instant) -> Option<Duration> {
-        let left = self.not_before.checked_duration_since(now)?;
+        let left = self.pause.until().checked_duration_since(now)?;
         (!left.is_zero()).then_some(left)
     }
 
@@ -108,34 +136,83 @@ impl Queue {
         if !self.is_blocked(now) {
             self.back_off = None;
         }
+        self.pause.succeeded(now);
+    }
+
+    /// A request has ended, however.
+    pub(super) fn ended(&mut self, arrival: u64) {
+        self.pause.ended(arrival);
     }
 
     /// Takes a waiter out and its request off the budget.
     pub(super) fn admit(&mut self, arrival: u64, now: Instant) -> Option<Waiter> {
         let waiter = self.waiters.remove(&arrival)?;
         self.bucket.take(now);
-        self.recent.add(now, waiter.asker);
+        self.pause.admit(arrival, now);
+        self.recent.add(now, &waiter.asker, waiter.priority);
         Some(waiter)
     }
 
     /// Undoes an admission of which nobody made use.
-    pub(super) fn undo(&mut self, asker: &Asker, now: Instant) {
+    pub(super) fn undo(&mut self, arrival: u64, asker: &Asker, now: Instant) {
         self.bucket.put_back();
+        self.pause.ended(arrival);
         if self.is_blocked(now) {
-            self.bucket.empty_until(self.not_before);
+            self.bucket.empty_until(self.pause.until());
         }
         self.recent.undo(asker);
     }
 
-    /// Who is admitted next if the host has a place, and when.
-    pub(super) fn next(&self, now: Instant, places: &Places) -> Option<(u64, &Waiter, Instant)> {
-        let (arrival, waiter) = self
-            .waiters()
-            .filter(|(_, waiter)| !places.is_held(&waiter.asker))
-            .min_by_key(|(_, waiter)| (waiter.priority, self.recent.count(&waiter.asker)))?;
-        let needed = self.needed(waiter.priority, self.held_mounts(places));
-        let due = self.bucket.when(needed, now.max(self.not_before));
-        Some((arrival, waiter, due))
+    /// Who is admitted next if the host has a place, before whom of other lanes, and
+    /// when.
+    pub(super) fn next(
+        &self,
+        now: Instant,
+        places: &Places,
+    ) -> Option<(u64, &Waiter, Group, Instant)> {
+        if self.waiters.is_empty() || self.pause.is_tried(now) {
+            return None;
+        }
+        let parts = Parts::new(&self.recent, self.bucket.capacity());
+        let free = || {
+            let waiters = self.waiters();
+            waiters.filter(|(_, waiter)| !places.is_held(&waiter.asker))
+        };
+        let ranked = free().map(|(arrival, waiter)| {
+            let of_tenant = self.recent.of_tenant(&waiter.asker.tenant, waiter.priority);
+            let of_asker = self.recent.count(&waiter.asker, waiter.priority);
+            (
+                parts.rank(waiter, now, of_tenant, of_asker),
+                arrival,
+                waiter,
+            )
+        });
+        let (rank, arrival, waiter) = ranked.min_by_key(|&(rank, arrival, _)| (rank, arrival))?;
+        let from = now.max(self.pause.until());
+        let capacity = self.bucket.capacity();
+        let needed = needed(rank.0, capacity, self.held_mounts(places));
+        let mut due = self.bucket.when(needed, from);
+        if rank.0 == Group::Polls && parts.owes_polls() {
+            let impatient = free().map(|(_, waiter)| waiter.impatient_at()).min();
+            let owed = impatient.map(|at| at.max(self.bucket.when(1, from)));
+            due = owed.map_or(due, |owed| owed.min(due));
+        }
+        Some((arrival, waiter, rank.0, due))
+    }
+
+    /// Whether somebody waits for nothing but a place.
+    pub(super) fn wants_places(&self, now: Instant, places: &Places) -> bool {
+        !self.is_blocked(now)
+            && !self.pause.is_tried(now)
+            && self.left(now) > 0
+            && self
+                .waiters()
+                .any(|(_, waiter)| !places.has_its_own(&waiter.asker))
+    }
+
+    /// When others may be admitted while one is tried.
+    pub(super) fn end_of_trial(&self, now: Instant) -> Option<Instant> {
+        self.pause.next_event(now)
     }
 
     /// Who cannot be admitted before its deadline any more, and why, if nobody
@@ -145,11 +222,11 @@ impl Queue {
             .waiters()
             .partition(|(_, waiter)| places.is_held(&waiter.asker));
         if held.is_empty() {
-            return self.forecast(free, 0, now);
+            return self.forecast(&free, 0, now);
         }
         // The others do not wait for those who are held, who may be free at any time.
-        let mut late = self.forecast(free, self.held_mounts(places), now);
-        let all = self.forecast(self.waiters().collect(), 0, now);
+        let mut late = self.forecast(&free, self.held_mounts(places), now);
+        let all = self.forecast(&self.waiters().collect::<Vec<_>>(), 0, now);
         let is_held = |arrival| held.iter().any(|&(other, _)| other == arrival);
         late.extend(all.into_iter().filter(|&(arrival, _)| is_held(arrival)));
         late
@@ -158,43 +235,33 @@ impl Queue {
     /// Plays the admissions of these waiters through, and tells who is late.
     fn forecast(
         &self,
-        mut race: Vec<(u64, &Waiter)>,
+        race: &[(u64, &Waiter)],
         held_mounts: usize,
         now: Instant,
     ) -> Vec<(u64, Throttled)> {
-        if self.all_in_time(&race, held_mounts, now) {
+        if self.all_in_time(race, held_mounts, now) {
             return Vec::new();
         }
-        let (mut bucket, mut recent) = (self.bucket, self.recent.clone());
-        let from = now.max(self.not_before);
-        let mut late = Vec::new();
-        while let Some(first) = race.iter().map(|(_, waiter)| waiter.priority).min() {
-            let due = bucket.when(self.needed(first, held_mounts), from);
-            let in_time = |waiter: &Waiter| waiter.priority != first || waiter.deadline > due;
-            let gone = race.extract_if(.., |(_, waiter)| !in_time(waiter));
-            late.extend(gone.map(|(arrival, _)| (arrival, self.reason(due, now))));
-            recent.expire(due);
-            let next = (0..race.len())
-                .filter(|&place| race[place].1.priority == first)
-                .min_by_key(|&place| recent.count(&race[place].1.asker));
-            if let Some(next) = next {
-                let (_, waiter) = race.remove(next);
-                bucket.take(due);
-                recent.add(due, waiter.asker);
-            }
-        }
-        late
+        let from = now.max(self.pause.until());
+        let race = Race::new(race, &self.recent, self.bucket.capacity());
+        let late = race.late(self.bucket, held_mounts, from).into_iter();
+        late.map(|(arrival, due)| (arrival, self.reason(due, now)))
+            .collect()
     }
 
     /// Whether even the last of them is before the earliest deadline, so that the
     /// order among them, which is dearer to find out, does not matter.
     fn all_in_time(&self, race: &[(u64, &Waiter)], held_mounts: usize, now: Instant) -> bool {
-        let mut priorities: Vec<_> = race.iter().map(|(_, waiter)| waiter.priority).collect();
-        priorities.sort_unstable();
-        let (mut bucket, mut at) = (self.bucket, now.max(self.not_before));
-        for priority in priorities {
-            at = bucket.when(self.needed(priority, held_mounts), at);
-            bucket.take(at);
+        let polls = race.iter().filter(|(_, waiter)| waiter.priority.is_poll());
+        let polls = polls.count();
+        let mounts = [(Group::Mounts, race.len() - polls), (Group::Polls, polls)];
+        let (mut bucket, mut at) = (self.bucket, now.max(self.pause.until()));
+        for (group, count) in mounts {
+            let needed = needed(group, bucket.capacity(), held_mounts);
+            for _ in 0..count {
+                at = bucket.when(needed, at);
+                bucket.take(at);
+            }
         }
         race.iter().all(|(_, waiter)| waiter.deadline > at)
     }
@@ -202,7 +269,7 @@ impl Queue {
     /// Why a call that could be admitted at `due` is not now.
     fn reason(&self, due: Instant, now: Instant) -> Throttled {
         let wait = due.saturating_duration_since(now);
-        if self.is_blocked(now) {
+        if self.pause.is_wanted(now) {
             Throttled::ByPhase { wait }
         } else if due > now {
             Throttled::ByBudget { wait }
@@ -211,30 +278,29 @@ impl Queue {
         }
     }
 
-    /// What the bucket must hold: a poll leaves a quarter for mounts, and one
-    /// for every mount that waits for its own asker's requests only.
-    fn needed(&self, priority: Priority, held_mounts: usize) -> u32 {
-        match priority {
-            Priority::Mount => 1,
-            Priority::Poll => {
-                let held = u32::try_from(held_mounts).unwrap_or(u32::MAX);
-                let reserve = self.bucket.capacity() / 4;
-                reserve.saturating_add(1).saturating_add(held)
-            }
-        }
-    }
-
     fn held_mounts(&self, places: &Places) -> usize {
         let mounts = self
             .waiters
             .values()
-            .filter(|waiter| waiter.priority == Priority::Mount);
+            .filter(|waiter| !waiter.priority.is_poll());
         mounts
             .filter(|waiter| places.is_held(&waiter.asker))
             .count()
     }
 
     fn is_blocked(&self, now: Instant) -> bool {
-        self.not_before > now
+        self.pause.holds(now)
+    }
+}
+
+impl Waiter {
+    /// From when on a poll does not let all mounts pass any more.
+    pub(super) fn impatient_at(&self) -> Instant {
+        self.since + POLL_PATIENCE
+    }
+
+    /// Ends its waiting; if it has gone in this moment, its ticket finds the answer.
+    pub(super) fn answer(self, answer: Result<(), Throttled>) {
+        let _ = self.answer.send(answer);
     }
 }

@@ -5,6 +5,8 @@ mod bounds;
 mod budget;
 mod order;
 mod places;
+mod strength;
+mod tenants;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,9 +17,14 @@ use tokio::time::{advance, sleep};
 
 use super::*;
 
-const A: Asker = [1; 16];
-const B: Asker = [2; 16];
-const C: Asker = [3; 16];
+/// A credential of a tenant.
+#[derive(Clone, Copy)]
+struct Who(&'static str, u8);
+
+const A: Who = Who("a", 1);
+const B: Who = Who("b", 2);
+const C: Who = Who("c", 3);
+const D: Who = Who("d", 4);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -29,6 +36,15 @@ struct Scene {
     gate: Gate,
     start: Instant,
     log: Arc<Mutex<Log>>,
+}
+
+impl Who {
+    fn asker(self) -> Asker {
+        Asker {
+            tenant: Tenant::new(self.0),
+            credential: [self.1; 16],
+        }
+    }
 }
 
 /// Says nothing of any jitter.
@@ -75,29 +91,33 @@ impl Scene {
         &self,
         name: &'static str,
         lane: &Lane,
-        asker: Asker,
+        asker: Who,
         priority: Priority,
         limit: Duration,
     ) -> JoinHandle<()> {
         let (gate, log, start) = (self.gate.clone(), Arc::clone(&self.log), self.start);
         let (lane, deadline) = (lane.clone(), Deadline::after(limit));
         tokio::spawn(async move {
-            let outcome = gate.admit(&lane, &asker, priority, deadline).await;
+            let outcome = gate.admit(&lane, &asker.asker(), priority, deadline).await;
             let line = (name, start.elapsed(), outcome.err());
             log.lock().unwrap().push(line);
         })
     }
 
-    fn mount(&self, name: &'static str, asker: Asker) -> JoinHandle<()> {
+    fn mount(&self, name: &'static str, asker: Who) -> JoinHandle<()> {
         self.call(name, &lane(), asker, Priority::Mount, HOUR)
     }
 
-    fn poll(&self, name: &'static str, asker: Asker) -> JoinHandle<()> {
+    fn stranger(&self, name: &'static str, asker: Who) -> JoinHandle<()> {
+        self.call(name, &lane(), asker, Priority::Stranger, HOUR)
+    }
+
+    fn poll(&self, name: &'static str, asker: Who) -> JoinHandle<()> {
         self.call(name, &lane(), asker, Priority::Poll, HOUR)
     }
 
     /// Spends requests of the lane.
-    async fn spend(&self, lane: &Lane, asker: Asker, requests: u32) {
+    async fn spend(&self, lane: &Lane, asker: Who, requests: u32) {
         for _ in 0..requests {
             let _pass = now(&self.gate, lane, asker).await.unwrap();
         }
@@ -113,9 +133,10 @@ impl Scene {
 }
 
 /// A mount that is admitted at once or not at all.
-async fn now(gate: &Gate, lane: &Lane, asker: Asker) -> Result<Pass, Throttled> {
+async fn now(gate: &Gate, lane: &Lane, asker: Who) -> Result<Pass, Throttled> {
     let deadline = Deadline::after(Duration::from_nanos(1));
-    gate.admit(lane, &asker, Priority::Mount, deadline).await
+    gate.admit(lane, &asker.asker(), Priority::Mount, deadline)
+        .await
 }
 
 /// Whether a call has no answer yet, looked at once.
@@ -129,4 +150,14 @@ const fn by_budget(wait: Duration) -> Option<Throttled> {
 
 const fn by_phase(wait: Duration) -> Option<Throttled> {
     Some(Throttled::ByPhase { wait })
+}
+
+/// Those who take all places of a host, each as many as it may have beside the others;
+/// none is [`C`].
+fn crowd() -> Vec<Who> {
+    let mut crowd = Vec::new();
+    for (name, takes) in [("a", 4), ("e", 4), ("f", 4), ("g", 2), ("h", 1), ("i", 1)] {
+        crowd.extend([Who(name, 9)].repeat(takes));
+    }
+    crowd
 }

@@ -23,6 +23,7 @@ pub use outcome::Outcome;
 pub use pod_events::{Fate, PodEventFigures};
 
 use self::text::{Kind, Text};
+use crate::snapshot::gate::Throttled;
 use crate::snapshot::{Figures, Source};
 
 /// What the daemon of a node counts, for the endpoint that shows it.
@@ -98,6 +99,14 @@ fn of_memory(figures: &Figures, text: &mut Text) {
     ] {
         text.sample(&[("source", source.as_str())], count);
     }
+    text.family(
+        "phase_csi_requests_turned_away_total",
+        Kind::Counter,
+        "Requests to Phase that were not made in time, by what stood in their way.",
+    );
+    for (reason, count) in Throttled::REASONS.into_iter().zip(figures.turned_away) {
+        text.sample(&[("reason", reason)], count);
+    }
     let mut gauge = |name, help, value: f64| {
         text.family(name, Kind::Gauge, help);
         text.sample(&[], value);
@@ -166,6 +175,7 @@ mod tests {
             bytes: 1 << 20,
             oldest: Some(std::time::Duration::from_millis(1_500)),
             budget: 59,
+            turned_away: [4, 3, 2, 1],
             ..Figures::default()
         };
         let text = Metrics::default().text(&figures);
@@ -174,6 +184,8 @@ mod tests {
             "\nphase_csi_snapshot_bytes 1048576\n",
             "\nphase_csi_snapshot_oldest_success_seconds 1.5\n",
             "\nphase_csi_budget_remaining 59\n",
+            "\nphase_csi_requests_turned_away_total{reason=\"phase\"} 4\n",
+            "\nphase_csi_requests_turned_away_total{reason=\"share\"} 1\n",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

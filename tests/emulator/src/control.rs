@@ -220,6 +220,15 @@ impl Control {
         self.save()
     }
 
+    /// Lets a revoked token work again.
+    ///
+    /// # Errors
+    /// No token has the name, or the file cannot be written.
+    pub fn restore_token(&self, name: &str) -> Result<(), ControlError> {
+        self.state.organisation_mut().token_mut(name)?.status = TokenStatus::Active;
+        self.save()
+    }
+
     /// Lets a fault strike from now on; of more than 64 the oldest is forgotten.
     pub fn set_fault(&self, fault: Fault) {
         let of_connection = fault.kind.is_of_connection();

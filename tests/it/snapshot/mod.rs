@@ -10,6 +10,7 @@ mod restarts;
 mod rights;
 mod slow_work;
 mod staleness;
+mod tenants;
 
 use std::time::Duration;
 

@@ -112,11 +112,68 @@ async fn the_jitter_is_a_tenth_of_the_wait_and_at_least_100_ms() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_stays_away_for_more_than_a_day() {
+async fn a_day_is_obeyed_for_five_minutes_and_then_one_request_is_tried() {
     let gate = gate(60);
-    gate.block(&lane(), Some(Duration::MAX));
-    gate.block_host(lane().host(), Duration::MAX);
-    assert_eq!(blocked_for(&gate, &lane()).await, by_phase(HOUR * 24));
+    let day = HOUR * 24;
+    gate.block(&lane(), Some(day));
+    assert_eq!(blocked_for(&gate, &lane()).await, by_phase(SECOND * 300));
+    for minutes in [10, 20, 40, 60, 60] {
+        advance(SECOND * 60 * 60).await;
+        let tried = now(&gate, &lane(), A).await.unwrap();
+        let second = now(&gate, &lane(), B).await.err();
+        assert!(
+            matches!(second, Some(Throttled::ByPhase { .. }) | None),
+            "{second:?}"
+        );
+        assert!(second.is_some(), "one at a time");
+        tried.ended(Outcome::Overloaded);
+        gate.block(&lane(), Some(day));
+        let blocked = blocked_for(&gate, &lane()).await;
+        assert_eq!(blocked, by_phase(SECOND * 60 * minutes));
+    }
+    advance(HOUR).await;
+    now(&gate, &lane(), A)
+        .await
+        .unwrap()
+        .ended(Outcome::Answered);
+    gate.succeeded(&lane());
+    advance(SECOND * 2).await;
+    let passes = [now(&gate, &lane(), A).await, now(&gate, &lane(), B).await];
+    assert!(passes.iter().all(Result::is_ok), "all come back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_asks_for_a_day_is_tried_after_a_minute_by_one_of_all_lanes() {
+    let scene = Scene::new(60);
+    scene.gate.block_host(lane().host(), HOUR * 24);
+    assert_eq!(
+        blocked_for(&scene.gate, &lane()).await,
+        by_phase(SECOND * 60)
+    );
+    advance(SECOND * 60).await;
+    let tried = now(&scene.gate, &account(1), A).await.unwrap();
+    scene.call("other lane", &lane(), B, Priority::Mount, HOUR);
+    scene.call("its own", &account(1), C, Priority::Mount, HOUR);
+    pass(SECOND * 30).await;
+    assert_eq!(scene.log(), [], "one is tried");
+    scene.gate.succeeded(&account(1));
+    tried.ended(Outcome::Answered);
+    settled().await;
+    assert_eq!(scene.names(), ["other lane", "its own"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_that_ends_without_a_verdict_gives_way_to_the_next() {
+    let scene = Scene::new(60);
+    scene.gate.block(&lane(), Some(HOUR));
+    advance(SECOND * 300).await;
+    let tried = now(&scene.gate, &lane(), A).await.unwrap();
+    scene.mount("next", B);
+    pass(SECOND * 30).await;
+    assert_eq!(scene.log(), []);
+    drop(tried);
+    settled().await;
+    assert_eq!(scene.names(), ["next"]);
 }
 
 #[tokio::test(start_paused = true)]

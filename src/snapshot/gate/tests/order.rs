@@ -15,8 +15,24 @@ async fn mounts_go_before_polls() {
         [
             ("1", SECOND, None),
             ("2", SECOND * 2, None),
-            // Two are taken and sixteen are there: it leaves fifteen.
-            ("poll", SECOND * 18, None)
+            // It has been patient for five seconds, and polls had nothing yet.
+            ("poll", SECOND * 5, None)
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_is_too_late_before_it_is_impatient_hears_of_it() {
+    let scene = Scene::new(10);
+    scene.spend(&lane(), C, 10).await;
+    scene.mount("mount", A);
+    scene.call("poll", &lane(), B, Priority::Poll, SECOND * 4);
+    pass(SECOND * 6).await;
+    assert_eq!(
+        scene.log(),
+        [
+            ("poll", Duration::ZERO, by_budget(SECOND * 6)),
+            ("mount", SECOND * 6, None)
         ]
     );
 }
@@ -57,10 +73,10 @@ async fn a_poll_comes_as_soon_as_the_mount_before_it_is_gone() {
     assert_eq!(scene.names(), ["mount"]);
     mount.await.unwrap();
 
-    // Eight requests under way, so that mount and poll wait for a place.
+    // As many requests under way as may be, so that mount and poll wait for a place.
     advance(SECOND * 60).await;
     let mut passes = Vec::new();
-    for asker in [A, A, A, A, B, B, B, B] {
+    for asker in crowd() {
         passes.push(now(&scene.gate, &lane(), asker).await.unwrap());
     }
     scene.poll("poll", C);
@@ -179,7 +195,8 @@ async fn an_admission_that_came_to_nothing_costs_no_turn() {
     let scene = Scene::new(60);
     scene.spend(&lane(), C, 60).await;
     let (gate, lane, deadline) = (scene.gate.clone(), lane(), Deadline::after(HOUR));
-    let mut call = Box::pin(gate.admit(&lane, &B, Priority::Mount, deadline));
+    let asker = B.asker();
+    let mut call = Box::pin(gate.admit(&lane, &asker, Priority::Mount, deadline));
     assert!(is_waiting(&mut call).await);
     pass(SECOND).await;
     drop(call);

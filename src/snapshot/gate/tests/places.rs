@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn taken(gate: &Gate, askers: &[Asker]) -> Vec<Pass> {
+async fn taken(gate: &Gate, askers: &[Who]) -> Vec<Pass> {
     let mut passes = Vec::new();
     for asker in askers {
         passes.push(now(gate, &lane(), *asker).await.unwrap());
@@ -11,9 +11,10 @@ async fn taken(gate: &Gate, askers: &[Asker]) -> Vec<Pass> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_has_eight_at_once_and_the_first_who_waits_comes_next() {
+async fn a_host_has_sixteen_at_once_and_the_first_who_waits_comes_next() {
     let scene = Scene::new(60);
-    let mut passes = taken(&scene.gate, &[A, A, A, B, B, B, [9; 16], [9; 16]]).await;
+    let mut passes = taken(&scene.gate, &crowd()).await;
+    assert_eq!(passes.len(), 16);
     for (name, lane) in [("1", account(1)), ("2", lane()), ("3", account(1))] {
         scene.call(name, &lane, C, Priority::Mount, HOUR);
     }
@@ -32,7 +33,7 @@ async fn a_host_has_eight_at_once_and_the_first_who_waits_comes_next() {
 #[tokio::test(start_paused = true)]
 async fn another_host_has_places_of_its_own() {
     let scene = Scene::new(60);
-    let _passes = taken(&scene.gate, &[A, A, A, A, B, B, B, B]).await;
+    let _passes = taken(&scene.gate, &crowd()).await;
     let elsewhere = Lane::Address(host("elsewhere"));
     assert!(now(&scene.gate, &elsewhere, A).await.is_ok());
 }
@@ -60,7 +61,7 @@ async fn polls_leave_the_requests_of_mounts_that_wait_for_their_own_asker() {
     settled().await;
     assert_eq!(scene.names(), [""; 0]);
     pass(SECOND * 10).await;
-    assert_eq!(scene.log(), [("poll", SECOND * 10, None)]);
+    assert_eq!(scene.log(), [("poll", SECOND * 5, None)]);
     passes.pop();
     settled().await;
     assert_eq!(scene.names(), ["poll", "A"]);
@@ -69,7 +70,7 @@ async fn polls_leave_the_requests_of_mounts_that_wait_for_their_own_asker() {
 #[tokio::test(start_paused = true)]
 async fn mounts_get_a_place_before_polls_of_other_lanes() {
     let scene = Scene::new(60);
-    let mut passes = taken(&scene.gate, &[A, A, A, A, B, B, B, B]).await;
+    let mut passes = taken(&scene.gate, &crowd()).await;
     scene.call("poll", &account(1), C, Priority::Poll, HOUR);
     scene.call("mount", &account(2), C, Priority::Mount, HOUR);
     settled().await;
@@ -81,7 +82,7 @@ async fn mounts_get_a_place_before_polls_of_other_lanes() {
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_place_ends_at_the_deadline_and_spends_nothing() {
     let scene = Scene::new(60);
-    let _passes = taken(&scene.gate, &[A, A, A, A, B, B, B, B]).await;
+    let _passes = taken(&scene.gate, &crowd()).await;
     advance(SECOND * 10).await;
     scene.call("late", &lane(), C, Priority::Mount, SECOND * 5);
     pass(SECOND * 9).await;
@@ -95,7 +96,7 @@ async fn waiting_for_a_place_ends_at_the_deadline_and_spends_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_place_that_comes_free_at_the_deadline_is_too_late() {
     let scene = Scene::new(60);
-    let mut passes = taken(&scene.gate, &[A, A, A, A, B, B, B, B]).await;
+    let mut passes = taken(&scene.gate, &crowd()).await;
     scene.call("late", &lane(), C, Priority::Mount, SECOND);
     settled().await;
     sleep(SECOND).await;
@@ -134,9 +135,10 @@ async fn nobody_is_refused_for_those_who_wait_for_their_own_requests() {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_call_gives_its_unused_place_to_the_next() {
     let scene = Scene::new(60);
-    let mut passes = taken(&scene.gate, &[A, A, A, A, B, B, B, B]).await;
+    let mut passes = taken(&scene.gate, &crowd()).await;
     let (gate, lane, deadline) = (scene.gate.clone(), lane(), Deadline::after(HOUR));
-    let mut call = Box::pin(gate.admit(&lane, &C, Priority::Mount, deadline));
+    let asker = C.asker();
+    let mut call = Box::pin(gate.admit(&lane, &asker, Priority::Mount, deadline));
     assert!(is_waiting(&mut call).await);
     scene.mount("next", C);
     settled().await;
