@@ -6,7 +6,7 @@ use crate::support::attacks::{again, aliases};
 use crate::support::scene::Scene;
 use crate::support::tenant::Volume;
 
-const SHORT: Duration = Duration::from_secs(5);
+const SHORT: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_aliases_of_one_text_need_no_token_and_hurt_nobody() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::attacks::{again, fat, formats, one_key, one_of_each, templates, values};
 use crate::support::scene::Scene;
 
-const SHORT: Duration = Duration::from_secs(6);
+const SHORT: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn classes_of_a_hundred_templates_each_are_not_kept_beyond_the_bound() {

@@ -12,12 +12,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use phase_emulator::Emulator;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::sync::Mutex;
+use tokio::task::{JoinSet, spawn_blocking};
 
 /// A lie about the keys of an account.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,9 @@ pub enum Lie {
     Nested(usize),
 }
 
+/// A long answer is sent in pieces of so many bytes.
+const PIECE: usize = 1 << 16;
+
 /// The server; it ends when it is dropped.
 pub struct Liar {
     address: SocketAddr,
@@ -47,6 +51,8 @@ struct Lies {
     truth: String,
     /// By the bearer of whom they are told.
     of: HashMap<String, Lie>,
+    /// Made once, so that attackers pay for it and not their victims.
+    told: Mutex<HashMap<String, Bytes>>,
 }
 
 impl Liar {
@@ -63,6 +69,7 @@ impl Liar {
                 .iter()
                 .map(|&(account, lie)| (bearer(account), lie))
                 .collect(),
+            told: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -84,9 +91,11 @@ impl Liar {
 async fn answer(State(lies): State<Arc<Lies>>, request: Request) -> Response {
     let bearer = request.headers().get("authorization");
     let bearer = bearer.and_then(|header| header.to_str().ok()?.rsplit(' ').next());
-    let lie = bearer.and_then(|bearer| lies.of.get(bearer)).copied();
-    match lie {
-        Some(lie) if request.uri().path().contains("tokens") => lies.lie(lie, request).await,
+    let bearer = bearer.unwrap_or_default().to_owned();
+    match lies.of.get(&bearer).copied() {
+        Some(lie) if request.uri().path().contains("tokens") => {
+            lies.lie(lie, bearer, request).await
+        }
         _ => {
             let (status, body) = lies.truth(request).await;
             json_of(status, Body::from(body))
@@ -110,69 +119,72 @@ impl Lies {
         (answer.status().as_u16(), answer.bytes().await.unwrap())
     }
 
-    async fn lie(&self, lie: Lie, request: Request) -> Response {
+    async fn lie(&self, lie: Lie, bearer: String, request: Request) -> Response {
         let body = match lie {
-            Lie::Apps(count) => {
-                let (_, body) = self.truth(request).await;
-                let app = |number: usize| json!({"id": number.to_string(), "name": format!("app-{number}"), "environment_keys": []});
-                more(
-                    &body,
-                    |answer| &mut answer["apps"],
-                    &mut (0..count).map(app),
-                )
-            }
-            Lie::Environments(count) => {
-                let (_, body) = self.truth(request).await;
-                let answer: Value = serde_json::from_slice(&body).unwrap();
-                let key = answer["apps"][0]["environment_keys"][0].clone();
-                let other = |number: usize| {
-                    let mut key = key.clone();
-                    key["environment"]["id"] = json!(format!("id-{number}"));
-                    key["environment"]["name"] = json!(format!("other-{number}"));
-                    key
-                };
-                more(
-                    &body,
-                    |answer| &mut answer["apps"][0]["environment_keys"],
-                    &mut (0..count).map(other),
-                )
-            }
             Lie::Drip => {
                 let bytes = stream::unfold((), async |()| {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), ()))
                 });
-                return json_of(200, Body::from_stream(bytes));
+                Body::from_stream(bytes)
             }
-            Lie::Fields(count) => {
+            Lie::Long(bytes) => {
+                let begin = stream::iter([Bytes::from_static(b"{\"wrapped_key_share\":\"")]);
+                let pieces = (0..bytes / PIECE).map(|_| Bytes::from_static(&[b'x'; PIECE]));
+                let all = begin.chain(stream::iter(pieces));
+                Body::from_stream(all.map(Ok::<_, Infallible>))
+            }
+            _ => {
+                let mut told = self.told.lock().await;
+                if !told.contains_key(&bearer) {
+                    let (_, truth) = self.truth(request).await;
+                    let body = spawn_blocking(move || lie.body(&truth));
+                    told.insert(bearer.clone(), body.await.unwrap());
+                }
+                Body::from(told[&bearer].clone())
+            }
+        };
+        json_of(200, body)
+    }
+}
+
+impl Lie {
+    /// What is made of the true answer.
+    fn body(self, truth: &[u8]) -> Bytes {
+        let body = match self {
+            Self::Apps(count) => {
+                let app = |number| format!(r#"{{"id":"","name":"app-{number}"}}"#);
+                let apps: Vec<String> = (0..count).map(app).collect();
+                let truth = String::from_utf8_lossy(truth);
+                truth.replacen("\"apps\":[", &format!("\"apps\":[{},", apps.join(",")), 1)
+            }
+            Self::Environments(count) => more(truth, count),
+            Self::Fields(count) => {
                 let fields: Vec<String> = (0..count)
                     .map(|number| format!("\"f{number}\":0"))
                     .collect();
                 format!("{{{}}}", fields.join(","))
             }
-            Lie::Long(bytes) => {
-                const PIECE: usize = 1 << 16;
-                let begin = stream::iter([Bytes::from_static(b"{\"wrapped_key_share\":\"")]);
-                let rest =
-                    stream::iter((0..bytes / PIECE).map(|_| Bytes::from_static(&[b'x'; PIECE])));
-                let all = futures_util::StreamExt::chain(begin, rest);
-                let all = futures_util::StreamExt::map(all, Ok::<_, Infallible>);
-                return json_of(200, Body::from_stream(all));
-            }
-            Lie::Nested(depth) => format!("{{\"apps\":{}", "[".repeat(depth)),
+            Self::Nested(depth) => format!("{{\"apps\":{}", "[".repeat(depth)),
+            Self::Drip | Self::Long(_) => String::new(),
         };
-        json_of(200, Body::from(body))
+        body.into()
     }
 }
 
-/// The answer with more items in one of its lists.
-fn more(
-    body: &[u8],
-    list: impl FnOnce(&mut Value) -> &mut Value,
-    items: &mut dyn Iterator<Item = Value>,
-) -> String {
-    let mut answer: Value = serde_json::from_slice(body).unwrap();
-    list(&mut answer).as_array_mut().unwrap().extend(items);
+/// So many environments more, in the first app.
+fn more(truth: &[u8], count: usize) -> String {
+    let mut answer: Value = serde_json::from_slice(truth).unwrap();
+    let keys = answer["apps"][0]["environment_keys"]
+        .as_array_mut()
+        .unwrap();
+    let key = keys[0].clone();
+    keys.extend((0..count).map(|number| {
+        let mut key = key.clone();
+        key["environment"]["id"] = json!(format!("id-{number}"));
+        key["environment"]["name"] = json!(format!("other-{number}"));
+        key
+    }));
     answer.to_string()
 }
 
