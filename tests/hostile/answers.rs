@@ -17,7 +17,12 @@ async fn liars(name: &str, lies: [Lie; 8]) {
     let lies: Vec<_> = NAMES.into_iter().zip(lies).collect();
     let scene = Scene::lying(&apps, &lies, &["--request-budget", "6000"]).await;
     let tenant = scene.tenant("hostile").await;
-    let volume = |name| scene.volume(name, &json!({"phaseApp": name}));
+    let volume = |name| {
+        scene.volume(
+            name,
+            &json!({"phaseApp": name, "objects": "- secretKey: KEY\n"}),
+        )
+    };
     let attack = again(tenant, NAMES.map(volume).into(), PAUSE);
     let outcome = scene.attacked(name, SHORT, attack).await;
     outcome.assert_harmless();
@@ -26,6 +31,11 @@ async fn liars(name: &str, lies: [Lie; 8]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_of_many_small_parts_take_no_more_than_their_share() {
     liars("answers: 8 of 350,000 apps", [Lie::Apps(350_000); 8]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_with_nothing_in_them_take_no_more_than_their_share() {
+    liars("answers: 8 of 250,000 empty rows", [Lie::Rows(250_000); 8]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

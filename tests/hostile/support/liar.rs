@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::{JoinSet, spawn_blocking};
 
-/// A lie about the keys of an account.
+/// A lie about the keys of an account, or about its secrets.
 #[derive(Clone, Copy, Debug)]
 pub enum Lie {
     /// So many apps beside the true ones.
@@ -35,6 +35,8 @@ pub enum Lie {
     Long(usize),
     /// So many lists in one another.
     Nested(usize),
+    /// So many secrets without anything in them, where the keys are true.
+    Rows(usize),
 }
 
 /// A long answer is sent in pieces of so many bytes.
@@ -93,7 +95,7 @@ async fn answer(State(lies): State<Arc<Lies>>, request: Request) -> Response {
     let bearer = bearer.and_then(|header| header.to_str().ok()?.rsplit(' ').next());
     let bearer = bearer.unwrap_or_default().to_owned();
     match lies.of.get(&bearer).copied() {
-        Some(lie) if request.uri().path().contains("tokens") => {
+        Some(lie) if request.uri().path().contains("tokens") != matches!(lie, Lie::Rows(_)) => {
             lies.lie(lie, bearer, request).await
         }
         _ => {
@@ -166,6 +168,10 @@ impl Lie {
                 format!("{{{}}}", fields.join(","))
             }
             Self::Nested(depth) => format!("{{\"apps\":{}", "[".repeat(depth)),
+            Self::Rows(count) => {
+                let row = r#"{"id":"","key":"","key_digest":"","value":""}"#;
+                format!("[{}]", vec![row; count].join(","))
+            }
             Self::Drip | Self::Long(_) => String::new(),
         };
         body.into()
