@@ -10,6 +10,7 @@ use super::Shared;
 use super::credential::Credential;
 use super::denied;
 use super::flight::{Flight, Landed};
+use super::footprint::footprint;
 use super::gate::Pass;
 use super::proof;
 use super::refusal::{Loss, Meaning, Refusal};
@@ -110,6 +111,7 @@ async fn ask_tokens<U: Upstream>(
 ) -> Result<Arc<View>, Lost> {
     let (body, asked, memory) = ask(shared, credential, credential.asked(None), pass).await?;
     let target = credential.asked(None).target();
+    memory.take(footprint(&body)).map_err(Error::from)?;
     let directory: Directory = parsed(body.clone(), target).await?;
     // A share that does not open must not take the place of one that does.
     Keyring::unlock(&credential.token, &directory.answer().wrapped_key_share).map_err(|error| {
@@ -118,7 +120,7 @@ async fn ask_tokens<U: Upstream>(
             loss: Loss::Nothing,
         }
     })?;
-    let listing = Listing::new(directory, body, memory).map_err(Error::from)?;
+    let listing = Listing::new(directory, body, memory);
     let confirmed = Confirmed::at(asked, shared.moment());
     let known = shared.known_environments(credential);
     let lost = known.into_iter().filter(|id| listing.stamp(id).is_none());
@@ -283,6 +285,9 @@ async fn ask_rows<U: Upstream>(
     let asked = credential.asked(Some(id));
     let (body, _, memory) = ask(shared, credential, asked, pass).await?;
     let target = asked.target();
+    // Until it is kept, or paid for by whoever makes files of it.
+    let reading = memory.sibling();
+    reading.take(footprint(&body)).map_err(Error::from)?;
     let rows = Rows::new(stamp, body, memory);
     let table = rows.table(target).await?;
     Ok(keep(shared, credential, id, rows, &table))
@@ -311,7 +316,7 @@ fn keep<U>(
         known.fetched_again();
         return Arc::clone(known);
     }
-    shared.tables.keep(table, rows.body.len());
+    shared.tables.keep(table, footprint(&rows.body));
     let fallback = state.fallback.as_ref();
     let before = view
         .rows_of(id)

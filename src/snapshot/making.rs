@@ -11,6 +11,7 @@ use super::Shared;
 use super::asking::{self, Need, Which};
 use super::entry::{Entry, Failure, Good, Made};
 use super::flight::{Flight, Landed};
+use super::footprint::footprint;
 use super::lock;
 use super::proof;
 use super::refusal::{Meaning, Refusal};
@@ -286,10 +287,6 @@ fn settled<U>(shared: &Shared<U>, entry: &Entry, view: &View, refusal: Refusal) 
     refusal
 }
 
-/// What a table takes, in quarters of the bytes of its rows: every text once more, and
-/// their places.
-const TABLE: u64 = 6;
-
 /// The rows that an answer was made of.
 type Used = Mutex<Vec<(String, Arc<Rows>)>>;
 
@@ -350,11 +347,12 @@ async fn read<U>(
     id: &str,
     rows: Arc<Rows>,
 ) -> Result<EnvironmentRows, Error> {
-    memory.take(amount(&rows.body) / 4 * TABLE)?;
+    let wanted = footprint(&rows.body);
+    memory.take(wanted)?;
     rows.charge_agreed()?;
     let target = entry.credential.asked(Some(id)).target();
     let table = rows.table(target).await?;
-    shared.tables.keep(&table, rows.body.len());
+    shared.tables.keep(&table, wanted);
     let agreed = Arc::clone(&rows.agreed);
     lock(used).push((id.to_owned(), rows));
     Ok(EnvironmentRows { table, agreed })

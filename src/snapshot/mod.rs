@@ -41,6 +41,7 @@ pub mod disk;
 mod doubt;
 mod entry;
 mod flight;
+mod footprint;
 pub mod gate;
 mod late;
 mod making;

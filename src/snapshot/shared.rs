@@ -14,6 +14,7 @@ use super::credential::{Credential, Saved};
 use super::disk::{Image, Loaded, Mark, Moment, Store};
 use super::entry::{Entry, EntryId, Good, Recipe};
 use super::flight::Flights;
+use super::footprint::footprint;
 use super::gate::Gate;
 use super::memory::{Kept, Memory};
 use super::refusal::Refusal;
@@ -173,8 +174,9 @@ impl<U> Shared<U> {
         environments: Vec<(String, Bytes)>,
         age: Option<Duration>,
     ) -> Result<Recalled, Exceeded> {
-        let memory = self.paid(&credential.tenant, amount(&tokens))?;
-        let listing = Arc::new(Listing::new(directory, tokens, memory)?);
+        let wanted = amount(&tokens) + footprint(&tokens);
+        let memory = self.paid(&credential.tenant, wanted)?;
+        let listing = Arc::new(Listing::new(directory, tokens, memory));
         let mut rows = HashMap::new();
         for (id, body) in environments {
             if let Some(stamp) = listing.stamp(&id) {

@@ -10,24 +10,27 @@ use crate::phase::environment::Table;
 /// How many are kept.
 const MOST: usize = 16;
 
-/// How many bytes they may be made of: as much again they take.
-const MOST_BYTES: usize = 8 << 20;
+/// How many bytes they may take.
+const MOST_BYTES: u64 = 20 << 20;
 
 /// The environments that were read last, whatever credential they are of: each is found
-/// only by who has its rows. What comes to be too much is dropped, but for the very last.
+/// only by who has its rows. What comes to be too much is dropped.
 #[derive(Default)]
 pub(super) struct Tables(Mutex<VecDeque<Kept>>);
 
 struct Kept {
     table: Arc<Table>,
-    bytes: usize,
+    bytes: u64,
     /// Whether it was used since order was kept last.
     is_used: bool,
 }
 
 impl Tables {
-    /// Keeps a table, made of so many bytes, that is used now.
-    pub(super) fn keep(&self, table: &Arc<Table>, bytes: usize) {
+    /// Keeps a table that is used now and takes so many bytes, unless that is too much.
+    pub(super) fn keep(&self, table: &Arc<Table>, bytes: u64) {
+        if bytes > MOST_BYTES {
+            return;
+        }
         let mut kept = lock(&self.0);
         kept.retain(|kept| !Arc::ptr_eq(&kept.table, table));
         kept.push_back(Kept {
@@ -35,8 +38,8 @@ impl Tables {
             bytes,
             is_used: true,
         });
-        let all = |kept: &VecDeque<Kept>| kept.iter().map(|kept| kept.bytes).sum::<usize>();
-        while kept.len() > MOST || (kept.len() > 1 && all(&kept) > MOST_BYTES) {
+        let all = |kept: &VecDeque<Kept>| kept.iter().map(|kept| kept.bytes).sum::<u64>();
+        while kept.len() > MOST || all(&kept) > MOST_BYTES {
             kept.pop_front();
         }
     }
@@ -76,8 +79,8 @@ mod tests {
         let kept = many.iter().filter(|one| is_kept(one)).count();
         assert_eq!((kept, is_kept(&many[1])), (1, true), "it takes all bytes");
         let large = table();
-        tables.keep(&large, 4 * MOST_BYTES);
-        assert!(is_kept(&large) && !is_kept(&many[1]), "the last one always");
+        tables.keep(&large, MOST_BYTES + 1);
+        assert!(!is_kept(&large) && is_kept(&many[1]), "it takes too many");
     }
 
     #[test]

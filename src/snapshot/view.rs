@@ -129,23 +129,19 @@ impl View {
 }
 
 impl Listing {
-    /// A tokens answer, for whose body `memory` has paid.
-    ///
-    /// # Errors
-    /// There is no room for what it says beside its body.
-    pub(super) fn new(directory: Directory, body: Bytes, memory: Meter) -> Result<Self, Exceeded> {
-        memory.take(LISTED * amount(&body))?;
+    /// A tokens answer; `memory` has paid for its body, and for what it says.
+    pub(super) fn new(directory: Directory, body: Bytes, memory: Meter) -> Self {
         let answer = directory.answer();
         let keys = || answer.apps.iter().flat_map(|app| &app.environment_keys);
         let stamp = |key: &EnvironmentKey| (key.environment.id.clone(), stamp(key));
         let stamps = keys().filter(|key| key.is_usable()).map(stamp).collect();
-        Ok(Self {
+        Self {
             frame: frame(answer),
             stamps,
             directory: Arc::new(directory),
             body,
             _memory: memory,
-        })
+        }
     }
 
     /// The stamp of an environment that the account may read.
@@ -168,10 +164,6 @@ impl Listing {
         &self.frame
     }
 }
-
-/// What a tokens answer takes once it is read, for each byte of its body: its texts, and
-/// the stamps of its environments.
-const LISTED: u64 = 2;
 
 /// The length of a body, as budgets count.
 pub(super) fn amount(body: &[u8]) -> u64 {

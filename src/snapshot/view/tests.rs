@@ -25,7 +25,6 @@ fn listing(apps: &Value) -> Listing {
         Bytes::from(body),
         memory(),
     )
-    .unwrap()
 }
 
 fn two(a: &Value, b: &Value) -> Listing {

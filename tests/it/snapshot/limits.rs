@@ -74,13 +74,13 @@ async fn volumes_are_bounded_and_a_forgotten_one_counts_as_new() {
 #[tokio::test(start_paused = true)]
 async fn bytes_are_bounded() {
     let world = limited(Limits {
-        bytes: 64_000,
+        bytes: 96_000,
         ..Limits::default()
     });
     for token in ["all", "second", "same", "all"] {
         world.mount(token, &json!({}), "a").await.unwrap();
         let bytes = world.mounter.figures().bytes;
-        assert!((1..=32_000).contains(&bytes), "half of all: {bytes}");
+        assert!((1..=48_000).contains(&bytes), "half of all: {bytes}");
     }
     assert_eq!(world.mounter.figures().entries, 1, "the others gave way");
 }
