@@ -1,14 +1,19 @@
 //! The way of a mount: request, class, credential, memory or Phase, files, answer.
 
+mod classes;
+
+use std::sync::Arc;
 use std::time::Instant;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use futures_util::FutureExt;
 use prost::Message;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout_at;
 use tracing::{info, warn};
 
-use crate::class::{Attributes, AttributesError, Class, ClassError};
+use crate::cause::Cause;
+use crate::class::{Attributes, AttributesError, Class};
 use crate::credential::{self, CredentialError, NodeToken};
 use crate::deadline::Deadline;
 use crate::digest;
@@ -24,11 +29,12 @@ use crate::snapshot::{
 };
 use crate::telemetry::events::{PodEvents, Went};
 use crate::telemetry::logs::{self, AUDIT};
+use classes::Classes;
 
 /// Answers mounts: every collaborator that the way needs.
 pub struct Mounter<U = Client> {
     snapshot: Snapshot<U>,
-    hosts: AllowedHosts,
+    classes: Classes,
     pod_events: Option<PodEvents>,
     node_token: Option<NodeToken>,
     sendable: usize,
@@ -50,7 +56,7 @@ impl<U: Upstream> Mounter<U> {
     pub fn new(snapshot: Snapshot<U>, hosts: AllowedHosts) -> Self {
         Self {
             snapshot,
-            hosts,
+            classes: Classes::new(hosts),
             pod_events: None,
             node_token: None,
             sendable: render::MAX_BYTES,
@@ -86,7 +92,7 @@ impl<U: Upstream> Mounter<U> {
         deadline: Deadline,
     ) -> Result<MountAnswer, Failure> {
         let secrets = SecretString::from(Box::<str>::from(request.secrets.as_str()));
-        let attributes = Attributes::parse(&request.attributes)?;
+        let attributes = Arc::new(Attributes::parse(&request.attributes)?);
         let place = self.mounts.meter(&Tenant::new(&attributes.pod().namespace));
         place.take(1)?;
         let volume = volume(&attributes, &request.target_path);
@@ -105,22 +111,33 @@ impl<U: Upstream> Mounter<U> {
     async fn answer(
         &self,
         secrets: &SecretString,
-        attributes: &Attributes,
+        attributes: &Arc<Attributes>,
         volume: Option<VolumeId>,
         deadline: Deadline,
     ) -> Result<Reply, Failure> {
         let begun = Instant::now();
+        let tenant = Tenant::new(&attributes.pod().namespace);
+        let read = || self.read(&tenant, attributes, deadline);
+        let token = match self.token(secrets, attributes) {
+            Ok(token) => token,
+            // Whoever made mistakes in both is told of those in the class.
+            Err(error) => return Err(read().await.err().unwrap_or_else(|| error.into())),
+        };
         let ask = Ask {
-            tenant: Tenant::new(&attributes.pod().namespace),
-            token: self.token(secrets, attributes)?,
+            tenant: tenant.clone(),
+            token,
             inputs: inputs(attributes),
             volume,
             class: attributes.class_name(),
             deadline: deadline.with_margin(),
         };
-        let recipe = || {
-            let class = Class::parse(attributes, &self.hosts).map_err(Failure::from)?;
-            Ok(recipe(class, attributes.class_name(), self.sendable))
+        let class = match self.snapshot.knows(&ask) {
+            true => None,
+            false => Some(read().await?),
+        };
+        let recipe = || match class {
+            Some(class) => Ok(recipe(class, attributes.class_name(), self.sendable)),
+            None => Err(Failure::new(Cause::Busy, FORGOTTEN).into()),
         };
         let reply = self.snapshot.answer(ask, recipe).await?;
         if reply.is_news {
@@ -140,17 +157,31 @@ impl<U: Upstream> Mounter<U> {
         self.snapshot.flush().await;
     }
 
-    /// Whoever made mistakes in both is told of those in the class.
-    fn token(&self, secrets: &SecretString, attributes: &Attributes) -> Result<Token, Failure> {
+    /// The class of a mount, if it can be read in time.
+    async fn read(
+        &self,
+        tenant: &Tenant,
+        attributes: &Arc<Attributes>,
+        deadline: Deadline,
+    ) -> Result<Class, Failure> {
+        let allowance = self.snapshot.allowance(tenant);
+        let read = self.classes.read(tenant, attributes, &allowance);
+        match timeout_at(deadline.with_margin().instant(), read).await {
+            Ok(read) => read,
+            Err(_) => Err(Failure::new(Cause::Deadline, UNREAD)),
+        }
+    }
+
+    fn token(
+        &self,
+        secrets: &SecretString,
+        attributes: &Attributes,
+    ) -> Result<Token, CredentialError> {
         let namespace = &attributes.pod().namespace;
-        let found = match credential::token(secrets, namespace) {
+        match credential::token(secrets, namespace) {
             Err(absent @ CredentialError::Absent { .. }) => self.lent(namespace, absent),
             found => found,
-        };
-        found.map_err(|error| match Class::parse(attributes, &self.hosts) {
-            Ok(_) => error.into(),
-            Err(error) => error.into(),
-        })
+        }
     }
 
     /// The node's own token, for a pod that has none.
@@ -160,6 +191,11 @@ impl<U: Upstream> Mounter<U> {
         token.ok_or(absent)
     }
 }
+
+/// There were too many other classes to read.
+const UNREAD: &str = "the class waited for its turn to be read until the time of this mount ran out: the mount is retried automatically; if this stays, look at the load of this node";
+/// Others needed the memory between two steps of one mount.
+const FORGOTTEN: &str = "what this node remembers of the class was forgotten just now: the mount is retried automatically";
 
 /// Everything that decides the files of a class but the token: its parameters.
 fn inputs(attributes: &Attributes) -> [u8; 32] {
@@ -184,6 +220,7 @@ fn volume(attributes: &Attributes, target_path: &str) -> Option<VolumeId> {
 
 /// How the memory gets the bytes of a class, of which a driver takes so many.
 fn recipe(class: Class, name: String, sendable: usize) -> Recipe {
+    let held = class.bytes() + name.len();
     let Class {
         query,
         layout,
@@ -195,7 +232,7 @@ fn recipe(class: Class, name: String, sendable: usize) -> Recipe {
         query,
         max_stale,
         poll_interval: None,
-        bytes: 0,
+        bytes: 2 * size_of::<Layout>() + held,
         make: Box::new(move |answer, allowance| {
             make(answer, layout.clone(), name.clone(), sendable, allowance).boxed()
         }),
@@ -333,7 +370,6 @@ macro_rules! fails_with {
 
 fails_with!(
     AttributesError,
-    ClassError,
     CredentialError,
     Exceeded,
     RenderError,

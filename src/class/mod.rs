@@ -5,11 +5,13 @@
 //! and no network.
 
 mod attributes;
+mod cost;
 mod form;
 mod mirror;
 mod mistake;
 mod objects;
 mod parameters;
+mod refused;
 mod rules;
 
 pub use attributes::{Attributes, AttributesError, Pod};
@@ -18,6 +20,7 @@ pub(crate) use mistake::shortened;
 pub use mistake::{Mistake, Problem, Spot};
 pub use objects::KNOWN_FIELDS;
 pub use parameters::KNOWN_PARAMETERS;
+pub(crate) use refused::Refused;
 
 use std::time::Duration;
 
@@ -25,6 +28,7 @@ use crate::cause::Cause;
 use crate::mistakes::Mistakes;
 use crate::phase::Query;
 use crate::phase::allowed::AllowedHosts;
+use crate::quota::{Stopped, Turn};
 use crate::render::Layout;
 
 /// What a pod asks for, checked.
@@ -64,17 +68,22 @@ impl Class {
     /// All mistakes at once: unknown parameters with a near spelling, missing
     /// ones, wrong values, a host that is not admitted.
     pub fn parse(attributes: &Attributes, hosts: &AllowedHosts) -> Result<Self, ClassError> {
-        let mistakes = match parameters::parse(attributes.parameters(), hosts) {
-            Ok(class) => return Ok(class),
-            Err(mistakes) => mistakes,
-        };
-        match Mistakes::none_or(mistakes) {
-            Ok(()) => unreachable!("a class is refused with a mistake"),
-            Err(mistakes) => Err(ClassError {
-                name: attributes.class_name(),
-                mistakes,
-            }),
-        }
+        let read = Self::read(attributes.parameters(), hosts);
+        read.map_err(|mistakes| ClassError::of(attributes, mistakes))
+    }
+
+    /// The same in a turn of its tenant: it ends when the turn does.
+    ///
+    /// # Errors
+    /// [`Stopped`]; and within, all mistakes at once.
+    pub fn parse_in(
+        turn: &Turn,
+        attributes: &Attributes,
+        hosts: &AllowedHosts,
+    ) -> Result<Result<Self, ClassError>, Stopped> {
+        let goes_on = || turn.checkpoint();
+        let read = parameters::parse(attributes.parameters(), hosts, &goes_on)?;
+        Ok(read.map_err(|mistakes| ClassError::of(attributes, mistakes)))
     }
 
     /// The same from bare parameters, for those who show every mistake with its place.
@@ -85,6 +94,27 @@ impl Class {
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
         hosts: &AllowedHosts,
     ) -> Result<Self, Vec<Mistake>> {
-        parameters::parse(parameters, hosts)
+        match parameters::parse(parameters, hosts, &|| Ok(())) {
+            Ok(read) => read,
+            Err(_) => unreachable!("nobody ends it"),
+        }
+    }
+
+    /// How many bytes reading these parameters may take at most, beside their own.
+    #[must_use]
+    pub fn reading_bytes<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> usize {
+        cost::of_reading(parameters)
+    }
+}
+
+impl ClassError {
+    fn of(attributes: &Attributes, mistakes: Vec<Mistake>) -> Self {
+        match Mistakes::none_or(mistakes) {
+            Ok(()) => unreachable!("a class is refused with a mistake"),
+            Err(mistakes) => Self {
+                name: attributes.class_name(),
+                mistakes,
+            },
+        }
     }
 }

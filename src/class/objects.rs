@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::form::{Fields, Text, document, wrong_document};
 use super::mistake::{Found, Mistake, Problem, Spot, shortened};
-use super::parameters::{octal, tags};
+use super::parameters::{GoesOn, octal, tags};
 use crate::phase::Selection;
 use crate::phase::environment::Filter;
 use crate::phase::folder::Folder;
 use crate::phase::keys::{Glob, Globs, Keys};
+use crate::quota::Stopped;
 use crate::render::encoding::Encoding;
 use crate::render::field::Pointer;
 use crate::render::format::Format;
@@ -64,22 +65,29 @@ pub(super) struct Entry {
 }
 
 /// Reads the list; every mistake goes into `mistakes`.
-pub(super) fn parse(text: &str, defaults: &Defaults, mistakes: &mut Found) -> Vec<Entry> {
+pub(super) fn parse(
+    text: &str,
+    defaults: &Defaults,
+    mistakes: &mut Found,
+    goes_on: GoesOn<'_>,
+) -> Result<Vec<Entry>, Stopped> {
     let Some(list) = list(text, mistakes) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let problems = too_much(&list);
     if !problems.is_empty() {
         for problem in problems {
             mistakes.push(Mistake::new(OBJECTS, problem));
         }
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let entries = list.iter().enumerate().filter_map(|(index, node)| {
+    let mut entries = Vec::new();
+    for (index, node) in list.iter().enumerate() {
+        goes_on()?;
         let label = format!("{OBJECTS}[{index}]");
-        entry(label, node, defaults, mistakes)
-    });
-    entries.collect()
+        entries.extend(entry(label, node, defaults, mistakes));
+    }
+    Ok(entries)
 }
 
 /// What there is too much of, before any of it is read.

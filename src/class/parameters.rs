@@ -16,6 +16,7 @@ use crate::phase::folder::Folder;
 use crate::phase::keys::Keys;
 use crate::phase::selection::AppSelector;
 use crate::phase::{OnReferenceError, Query, Selection};
+use crate::quota::Stopped;
 use crate::render::transformer::Transformer;
 use crate::render::{Layout, NameMistake, NameRules, Object, Shape, Source, collisions};
 use crate::shown::TOKEN;
@@ -57,7 +58,7 @@ pub const KNOWN_PARAMETERS: [&str; 15] = [
 ];
 
 /// Those whose text is YAML, or holds much.
-const IN_YAML: [&str; 3] = [MIRROR, OBJECTS, PROCESSORS];
+pub(super) const IN_YAML: [&str; 3] = [MIRROR, OBJECTS, PROCESSORS];
 
 /// How many bytes names and texts may have together. An object has 1.5 MiB at most in etcd;
 /// a class of 2,000 entries has some 100 kB.
@@ -72,11 +73,19 @@ const MOST_TAGS: usize = 64;
 const DEFAULT_ENVIRONMENT: &str = "production";
 const DEFAULT_MODE: u32 = 0o644;
 
+/// Whether reading goes on; it is asked from time to time.
+pub(super) type GoesOn<'a> = &'a dyn Fn() -> Result<(), Stopped>;
+
+/// Reads the parameters, or ends when it is told so.
 pub(super) fn parse<'a>(
     parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     hosts: &AllowedHosts,
-) -> Result<Class, Vec<Mistake>> {
-    let values = counted(parameters).map_err(|mistake| vec![*mistake])?;
+    goes_on: GoesOn<'_>,
+) -> Result<Result<Class, Vec<Mistake>>, Stopped> {
+    let values = match counted(parameters) {
+        Ok(values) => values,
+        Err(mistake) => return Ok(Err(vec![*mistake])),
+    };
     let mut form = Form {
         values,
         mistakes: Found::default(),
@@ -91,14 +100,14 @@ pub(super) fn parse<'a>(
     let allow_empty = form.switch(ALLOW_EMPTY);
     let max_stale = form.max_stale();
     let defaults = form.defaults();
-    let (selections, objects): (Vec<_>, _) = form.objects(defaults).into_iter().unzip();
+    let (selections, objects): (Vec<_>, _) = form.objects(defaults, goes_on)?.into_iter().unzip();
     let mirrors = form
         .untrimmed(MIRROR)
         .map(|text| mirror::parse(text, &mut form.mistakes));
     if form.mistakes.count() > 0 {
-        return Err(form.mistakes.finish());
+        return Ok(Err(form.mistakes.finish()));
     }
-    Ok(Class {
+    Ok(Ok(Class {
         query: Query {
             host: host.unwrap_or_default(),
             app,
@@ -111,7 +120,7 @@ pub(super) fn parse<'a>(
         },
         max_stale,
         mirrors: mirrors.unwrap_or_default(),
-    })
+    }))
 }
 
 /// The parameters, if they are not too many or too long: nothing of them is looked at before.
@@ -327,16 +336,20 @@ impl<'a> Form<'a> {
     }
 
     /// One selection with its object for each entry; without `objects` one for all.
-    fn objects(&mut self, defaults: Defaults) -> Vec<(Selection, Object)> {
+    fn objects(
+        &mut self,
+        defaults: Defaults,
+        goes_on: GoesOn<'_>,
+    ) -> Result<Vec<(Selection, Object)>, Stopped> {
         let Some(text) = self.untrimmed(OBJECTS) else {
-            return vec![whole_class(defaults)];
+            return Ok(vec![whole_class(defaults)]);
         };
-        let entries = objects::parse(text, &defaults, &mut self.mistakes);
+        let entries = objects::parse(text, &defaults, &mut self.mistakes, goes_on)?;
+        goes_on()?;
         self.refuse_collisions(&entries);
         let entries = entries.into_iter();
-        entries
-            .map(|entry| (entry.selection, entry.object))
-            .collect()
+        let pairs = entries.map(|entry| (entry.selection, entry.object));
+        Ok(pairs.collect())
     }
 
     /// Files that would stand in each other's place, as far as names are known.

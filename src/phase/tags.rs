@@ -11,6 +11,12 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// How many bytes its two texts have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.folded.len() + self.written.len()
+    }
+
     /// Tags are alike in any case, and `_` is like a space.
     #[must_use]
     pub fn parse(text: &str) -> Self {

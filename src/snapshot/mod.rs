@@ -77,7 +77,7 @@ use self::shared::Shared;
 use crate::deadline::Deadline;
 use crate::phase::retry::Retry;
 use crate::phase::token::Token;
-use crate::quota::{Meter, Tenant};
+use crate::quota::{Allowance, Meter, Tenant};
 
 /// How the node remembers.
 #[derive(Clone, Copy, Debug)]
@@ -273,6 +273,18 @@ impl<U: Upstream> Snapshot<U> {
         entry.credential.is_of(ask.tenant);
         let mount = Mount::new(&self.0, entry, ask.volume, &ask.class, ask.deadline);
         mount.answer().await
+    }
+
+    /// Whether what is asked for was asked for before, so that nobody needs its recipe.
+    #[must_use]
+    pub fn knows(&self, ask: &Ask) -> bool {
+        self.0.memory.entry(&entry_id(ask)).is_some()
+    }
+
+    /// What one piece of work of a tenant may use, such as reading its class.
+    #[must_use]
+    pub fn allowance(&self, tenant: &Tenant) -> Allowance {
+        self.0.allowance(tenant)
     }
 
     /// What polls find from now on. Whoever reads too slowly is told that something was

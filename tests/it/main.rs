@@ -26,6 +26,7 @@ mod phase_in_trouble;
 mod preview;
 mod provider;
 mod references;
+mod refused;
 mod render;
 mod replay;
 mod rolling;
