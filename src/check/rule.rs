@@ -95,6 +95,7 @@ rules! {
     PhaseNotFound "phase-not-found" Error "Online: the app, environment, folder or key does not exist."
     PhaseReference "phase-reference" Error "Online: a reference in a value cannot be resolved."
     PhaseReferenceKept "phase-reference-kept" Warning "Online: a reference cannot be resolved, and its text stays."
+    PhaseDynamic "phase-dynamic" Warning "Online: the class reaches a dynamic secret, which is not served yet."
     PhaseContents "phase-contents" Error "Online: the secrets do not decrypt, or cannot be the files that the class asks for."
     AnswerSize "answer-size" Error "Online: the files are more than the driver takes."
     Online "online" Note "Online: what a pod would get, and with how many requests."

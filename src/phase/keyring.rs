@@ -37,6 +37,14 @@ pub enum KeyringError {
         "key share of the account does not open with this token: the token was damaged or belongs to another Phase server: create a new service token"
     )]
     Account,
+    /// An environment has other keys than it was first seen with.
+    #[error(
+        "keys of environment \"{environment}\" are others than this node has seen before, and Phase never changes them: find out who answers in Phase's place; if Phase's data was set up anew, give the pods a new service token"
+    )]
+    Changed {
+        /// The environment's name.
+        environment: String,
+    },
     /// An environment's seed or salt does not fit.
     #[error(
         "keys of environment \"{environment}\" in app \"{app}\" do not open with this token: remove and add the account's access to it in Phase"

@@ -111,10 +111,14 @@ impl Answer {
     /// number of lines.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
+        self.kept.lines().chain(self.unserved()).collect()
+    }
+
+    /// Dynamic secrets that were left out, one line each: the first few.
+    pub fn unserved(&self) -> impl Iterator<Item = String> {
         let dynamic = self.selected.iter().flat_map(|selected| &selected.dynamic);
         let dynamic: BTreeSet<_> = dynamic.cloned().collect();
-        let dynamic = dynamic.into_iter().take(BadReferences::SHOWN);
-        self.kept.lines().chain(dynamic).collect()
+        dynamic.into_iter().take(BadReferences::SHOWN)
     }
 
     /// The environments that were read, for people.

@@ -128,6 +128,15 @@ struct Override {
 }
 
 impl EnvironmentKey {
+    /// The environment's public key, if it is one.
+    #[must_use]
+    pub fn public(&self) -> Option<[u8; 32]> {
+        let mut key = [0; 32];
+        let hex = self.identity_key.as_bytes();
+        let decoded = base16ct::mixed::decode(hex, &mut key);
+        decoded.is_ok_and(|key| key.len() == 32).then_some(key)
+    }
+
     /// Whether the account still has these keys.
     #[must_use]
     pub fn is_usable(&self) -> bool {

@@ -77,6 +77,20 @@ pub enum ObjectProblem {
         /// Whether only keys with a tag count.
         tagged: bool,
     },
+    /// The one key is one of a dynamic secret.
+    #[error(
+        "secret {key:?} is a key of a dynamic secret, which is not served yet: folder \"{folder}\" of environment \"{environment}\" in app \"{app}\": name a static secret, or set optional: true"
+    )]
+    Dynamic {
+        /// The key.
+        key: String,
+        /// The folder.
+        folder: Folder,
+        /// The environment's name.
+        environment: String,
+        /// The app's name.
+        app: String,
+    },
     /// A name that no file can have, or that two files would have.
     #[error("{0}")]
     Name(Box<NameMistake>),
@@ -108,7 +122,9 @@ impl ObjectMistake {
     #[must_use]
     pub const fn cause(&self) -> Cause {
         match &self.problem {
-            ObjectProblem::Empty { .. } | ObjectProblem::Missing { .. } => Cause::NotFound,
+            ObjectProblem::Dynamic { .. }
+            | ObjectProblem::Empty { .. }
+            | ObjectProblem::Missing { .. } => Cause::NotFound,
             ObjectProblem::Template(error) => match error.problem {
                 TemplateProblem::Missing { .. } => Cause::NotFound,
                 TemplateProblem::TooLarge | TemplateProblem::TooMuchWork => Cause::TooLarge,

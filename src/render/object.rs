@@ -200,6 +200,12 @@ impl Place<'_> {
         let app = self.app.to_owned();
         let problem = match &self.object.shape {
             _ if self.object.optional => return None,
+            Shape::One { key, .. } if !self.selected.dynamic.is_empty() => ObjectProblem::Dynamic {
+                key: shown(key),
+                folder,
+                environment,
+                app,
+            },
             Shape::One { key, .. } => ObjectProblem::Missing {
                 key: shown(key),
                 folder,

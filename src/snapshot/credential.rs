@@ -15,6 +15,7 @@ use super::doubt::Doubts;
 use super::flight::Flight;
 use super::gate::{Asker, Gate, Lane, Priority};
 use super::lock;
+use super::pins::Pins;
 use super::refusal::{Loss, Meaning, Refusal, length};
 use super::trouble::{LONGEST_HOLD, Trouble};
 use super::upstream::Lost;
@@ -80,6 +81,8 @@ pub(super) struct State {
     pub(super) is_polled: bool,
     /// Refusals that may be a firewall's.
     pub(super) doubts: Doubts,
+    /// The environments' keys.
+    pub(super) pins: Pins,
     /// What lies on disk.
     pub(super) saved: Option<Saved>,
     /// How often Phase took something away.
@@ -138,6 +141,7 @@ impl Credential {
                 longest_stale: Duration::ZERO,
                 is_polled: false,
                 doubts: Doubts::default(),
+                pins: Pins::default(),
                 saved: None,
                 losses: 0,
                 generation: 0,

@@ -12,12 +12,12 @@ use super::asking::{self, Need, Which};
 use super::entry::{Entry, Failure, Good, Made};
 use super::flight::{Flight, Landed};
 use super::footprint::footprint;
-use super::lock;
 use super::proof;
 use super::refusal::{Meaning, Refusal};
 use super::trouble::Trouble;
 use super::upstream::Upstream;
 use super::view::{Rows, View, amount};
+use super::{lock, pins};
 use crate::phase::wire::EnvironmentKey;
 use crate::phase::{self, Answer, EnvironmentRows, Error, Source};
 use crate::quota::{Allowance, Exceeded, Meter, Stopped};
@@ -308,6 +308,7 @@ impl<U: Upstream> Source for Fetched<'_, U> {
         async move {
             let id = &key.environment.id;
             let credential = &self.entry.credential;
+            pins::check(self.shared, credential, key)?;
             let rows = asking::rows(self.shared, credential, self.view, id, self.which);
             let rows = rows.await?;
             read(self.shared, self.entry, &self.memory, &self.used, id, rows).await
@@ -332,6 +333,7 @@ impl<U: Upstream> Source for Remembered<'_, U> {
     ) -> BoxFuture<'a, Result<EnvironmentRows, Error>> {
         async move {
             let id = &key.environment.id;
+            pins::check(self.shared, &self.entry.credential, key)?;
             let rows = self.view.rows_of(id).cloned().ok_or(Error::Moved)?;
             read(self.shared, self.entry, &self.memory, &self.used, id, rows).await
         }

@@ -47,6 +47,7 @@ mod late;
 mod making;
 mod memory;
 mod mount;
+mod pins;
 mod poll;
 mod proof;
 mod refusal;
@@ -228,11 +229,16 @@ pub struct Figures {
     pub budget: u32,
     /// Requests that were not made, by the [reason](gate::Throttled::REASONS).
     pub turned_away: [u64; gate::Throttled::REASONS.len()],
+    /// How often an environment came with other keys than before.
+    pub key_changes: u64,
 }
 
 /// Counts of answers by where they come from.
 #[derive(Default)]
-struct Tally([AtomicU64; 4]);
+struct Tally {
+    answers: [AtomicU64; 4],
+    key_changes: AtomicU64,
+}
 
 /// A credential whose secrets may be others than before, or which Phase has begun or
 /// ceased to refuse: by its [`name`](Token::name).
@@ -309,12 +315,16 @@ impl<U: Upstream> Snapshot<U> {
 }
 
 impl Tally {
+    fn key_changed(&self) {
+        self.key_changes.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn count(&self, source: Source) {
-        self.0[source as usize].fetch_add(1, Ordering::Relaxed);
+        self.answers[source as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     fn of(&self, source: Source) -> u64 {
-        self.0[source as usize].load(Ordering::Relaxed)
+        self.answers[source as usize].load(Ordering::Relaxed)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -17,6 +18,7 @@ use super::flight::Flights;
 use super::footprint::footprint;
 use super::gate::Gate;
 use super::memory::{Kept, Memory};
+use super::pins::Pins;
 use super::refusal::Refusal;
 use super::tables::Tables;
 use super::upstream::Upstream;
@@ -131,6 +133,8 @@ impl<U> Shared<U> {
     }
 
     fn take(&self, credential: &Credential, loaded: Loaded) {
+        // Nothing was opened before it is known what lay there.
+        credential.state().pins = Pins::recalled(loaded.pins);
         // What Phase sent was read before it was kept; a later version may know better.
         let Ok(directory) = serde_json::from_slice(&loaded.tokens) else {
             return;
@@ -215,6 +219,7 @@ impl<U> Shared<U> {
             id,
             tokens: view.listing.body.clone(),
             environments: environments.collect(),
+            pins: state.pins.kept(),
         };
         store.save(&credential.disk, image, confirmed, volumes);
     }
@@ -336,6 +341,7 @@ impl<U> Shared<U> {
                 .oldest(Settings::polled(self.settings.poll_interval)),
             budget: self.gate.remaining(),
             turned_away: self.gate.turned_away(),
+            key_changes: self.tally.key_changes.load(Ordering::Relaxed),
         }
     }
 }

@@ -121,6 +121,7 @@ fn image(generation: u64) -> Image {
         id: id(generation),
         tokens: body.clone(),
         environments: (0..ENVIRONMENTS).map(environment).collect(),
+        pins: Vec::new(),
     }
 }
 

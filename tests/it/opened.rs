@@ -33,7 +33,12 @@ struct Changed {
 impl Changed {
     /// Of an app `a` with one environment of these secrets.
     fn of(secrets: Value) -> Self {
-        let environment = json!({"name": "production", "secrets": secrets});
+        Self::with(secrets, json!([]))
+    }
+
+    /// The same with dynamic secrets beside them.
+    fn with(secrets: Value, dynamic: Value) -> Self {
+        let environment = json!({"name": "production", "secrets": secrets, "dynamic": dynamic});
         let seed = json!({
             "apps": [{"name": "a", "environments": [environment]}],
             "accounts": [{"name": "ci"}],
@@ -166,6 +171,63 @@ async fn a_key_found_by_its_digest_is_the_one_that_is_sealed() {
             assert_eq!(error.cause(), Cause::Undecryptable);
         }
     }
+}
+
+/// The seed of an environment that is not the one it is listed as opens nothing.
+#[tokio::test]
+async fn an_environment_must_have_the_key_that_it_is_listed_with() {
+    let mut phase = Changed::of(json!([secret("KEY", "value")]));
+    phase.all().await.unwrap();
+    let key = &mut phase.tokens["apps"][0]["environment_keys"][0];
+    key["identity_key"] = json!("ab".repeat(32));
+    let error = phase.all().await.unwrap_err();
+    assert_eq!(error.cause(), Cause::Undecryptable);
+    assert_eq!(
+        error.to_string(),
+        "keys of environment \"production\" in app \"a\" do not open with this token: remove and add the account's access to it in Phase"
+    );
+}
+
+#[tokio::test]
+async fn dynamic_secrets_are_told_of_and_left_out() {
+    let phase = Changed::with(
+        json!([
+            secret("KEY", "value"),
+            secret("USER", "${AWS_USER} ${/other/GONE}")
+        ]),
+        json!([
+            {"name": "deploy", "keys": ["AWS_USER", "AWS_KEY"]},
+            {"name": "elsewhere", "path": "/other", "keys": ["AWS_USER"]},
+        ]),
+    );
+    let top = Filter {
+        recursive: false,
+        ..filter(Keys::All)
+    };
+    let answer = phase
+        .open(Allowance::alone(), &[top], OnReferenceError::Warn)
+        .await
+        .unwrap();
+    assert_eq!(texts(&answer).len(), 2, "they have no values");
+    assert_eq!(
+        answer.warnings(),
+        [
+            "${AWS_USER} in secret \"USER\" of folder \"/\" cannot be resolved: \"AWS_USER\" in folder \"/\" of environment \"production\" in app \"a\" is a key of a dynamic secret, which is not served yet: mend it, or keep its text with onSecretReferenceError: Warn",
+            "${/other/GONE} in secret \"USER\" of folder \"/\" cannot be resolved: there is no \"GONE\" in folder \"/other\" of environment \"production\" in app \"a\": mend it, or keep its text with onSecretReferenceError: Warn",
+            "dynamic secret \"deploy\" in folder \"/\" of environment \"production\" is not served yet: its keys are left out",
+        ]
+    );
+    let both = [one("AWS_USER"), one("AWS_KEY"), one("KEY")];
+    let answer = phase
+        .open(Allowance::alone(), &both, OnReferenceError::Warn)
+        .await
+        .unwrap();
+    let counts: Vec<_> = answer
+        .selected
+        .iter()
+        .map(|one| (one.secrets.len(), one.dynamic.len()))
+        .collect();
+    assert_eq!(counts, [(0, 2), (0, 1), (1, 0)]);
 }
 
 #[tokio::test]

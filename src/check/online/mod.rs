@@ -208,6 +208,9 @@ impl One<'_> {
         for line in answer.kept.lines() {
             findings.add(rule, self.class.at, line);
         }
+        for line in answer.unserved() {
+            findings.add(Rule::PhaseDynamic, self.class.at, line);
+        }
     }
 
     /// The files, when they can be made; they are dropped once counted.

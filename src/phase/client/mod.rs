@@ -319,6 +319,13 @@ impl Question {
             let name = HeaderName::from_static("environment");
             question.headers.insert(name, environment);
         }
+        if asked.environment.is_some() && !asked.is_probe {
+            // Dynamic secrets come with their keys' names, and no lease is made.
+            let name = HeaderName::from_static("dynamic");
+            question
+                .headers
+                .insert(name, HeaderValue::from_static("true"));
+        }
         if asked.is_probe {
             let name = HeaderName::from_static("keydigest");
             let nothing = HeaderValue::from_static(DIGEST_OF_NOTHING);

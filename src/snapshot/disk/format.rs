@@ -1,7 +1,7 @@
 //! What stands in a file once it is opened: numbers little-endian, each text and
 //! each body after its length in 4 bytes.
 //!
-//! An image is `id ‖ confirmed ‖ tokens ‖ count ‖ (name ‖ body)…`, a mark
+//! An image is `id ‖ confirmed ‖ tokens ‖ count ‖ (name ‖ body)… ‖ count ‖ (name ‖ key)…`, a mark
 //! `id ‖ confirmed ‖ written ‖ count ‖ digest…`; a moment takes 32 bytes.
 
 use std::fmt;
@@ -25,6 +25,8 @@ pub struct Image {
     pub tokens: Bytes,
     /// Each environment's name and what Phase answered.
     pub environments: Vec<(String, Bytes)>,
+    /// The public keys of environments, as they were first seen, by id.
+    pub pins: Vec<(String, [u8; 32])>,
 }
 
 /// What was learned since about the image with this id.
@@ -55,8 +57,9 @@ impl Image {
     pub(super) fn length(&self) -> u64 {
         let environments = self.environments.iter();
         let each = environments.map(|(name, body)| 8 + (name.len() + body.len()) as u64);
-        let fixed = 16 + 32 + 4 + self.tokens.len() as u64 + 4;
-        each.fold(fixed, u64::saturating_add)
+        let fixed = 16 + 32 + 4 + self.tokens.len() as u64 + 4 + 4;
+        let pins = self.pins.iter().map(|(id, _)| (4 + id.len() + 32) as u64);
+        each.chain(pins).fold(fixed, u64::saturating_add)
     }
 
     /// Ready to be sealed; nothing when a part is longer than 4 bytes can say.
@@ -69,6 +72,11 @@ impl Image {
         for (name, body) in &self.environments {
             push(&mut buffer, name.as_bytes())?;
             push(&mut buffer, body)?;
+        }
+        push_count(&mut buffer, self.pins.len())?;
+        for (id, key) in &self.pins {
+            push(&mut buffer, id.as_bytes())?;
+            buffer.extend_from_slice(key);
         }
         Some(buffer)
     }
@@ -85,13 +93,18 @@ impl Image {
         let count = rest.number()?;
         let mut environments = Vec::new();
         for _ in 0..count {
-            let name = str::from_utf8(rest.part()?).map_err(|_| Flaw::Damaged)?;
-            environments.push((name.to_owned(), rest.body()?));
+            environments.push((rest.name()?, rest.body()?));
+        }
+        let count = rest.number()?;
+        let mut pins = Vec::new();
+        for _ in 0..count {
+            pins.push((rest.name()?, rest.array()?));
         }
         let image = Self {
             id,
             tokens,
             environments,
+            pins,
         };
         rest.end((image, confirmed))
     }
@@ -172,6 +185,11 @@ impl<'a> Rest<'a> {
         self.take(length as usize)
     }
 
+    fn name(&mut self) -> Result<String, Flaw> {
+        let name = str::from_utf8(self.part()?).map_err(|_| Flaw::Damaged)?;
+        Ok(name.to_owned())
+    }
+
     /// A copy that is wiped when its last holder lets go.
     fn body(&mut self) -> Result<Bytes, Flaw> {
         let copy = Zeroizing::new(self.part()?.to_vec());
@@ -212,6 +230,7 @@ mod tests {
                 ("dev".to_owned(), Bytes::from_static(b"body")),
                 (String::new(), Bytes::new()),
             ],
+            pins: vec![("dev-id".to_owned(), [3; 32]), (String::new(), [4; 32])],
         }
     }
 
@@ -232,6 +251,7 @@ mod tests {
         assert_eq!((read.id, confirmed), (image().id, THEN));
         assert_eq!(read.tokens, image().tokens);
         assert_eq!(read.environments, image().environments);
+        assert_eq!(read.pins, image().pins);
     }
 
     #[test]

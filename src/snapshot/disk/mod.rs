@@ -64,6 +64,8 @@ pub struct Loaded {
     pub tokens: Bytes,
     /// Each environment's name and what Phase answered.
     pub environments: Vec<(String, Bytes)>,
+    /// The environments' public keys, as they were first seen.
+    pub pins: Vec<(String, [u8; 32])>,
     /// When Phase last confirmed it; for later marks.
     pub confirmed: Moment,
     /// How long ago that was; nothing when it cannot be known, since a clock

@@ -190,6 +190,7 @@ mod tests {
             id: [id; 16],
             tokens: Bytes::from_static(b"tokens"),
             environments: Vec::new(),
+            pins: Vec::new(),
         };
         Job {
             image: Some((image, NOW)),

@@ -101,6 +101,7 @@ impl Shelf {
             id: image.id,
             tokens: image.tokens,
             environments: image.environments,
+            pins: image.pins,
             confirmed,
             age: confirmed.age(now, &witnesses),
             volumes: mark.map_or_else(Vec::new, |(mark, _)| mark.volumes),

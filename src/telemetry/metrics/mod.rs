@@ -107,6 +107,12 @@ fn of_memory(figures: &Figures, text: &mut Text) {
     for (reason, count) in Throttled::REASONS.into_iter().zip(figures.turned_away) {
         text.sample(&[("reason", reason)], count);
     }
+    text.family(
+        "phase_csi_environment_key_changes_total",
+        Kind::Counter,
+        "Environments that came with other keys than before, and were refused.",
+    );
+    text.sample(&[], figures.key_changes);
     let mut gauge = |name, help, value: f64| {
         text.family(name, Kind::Gauge, help);
         text.sample(&[], value);

@@ -95,6 +95,8 @@ fn secrets(state: &State, ask: &Ask, stranger: bool) -> Result<Answer, Answer> {
     }
     let rows = rows(&organisation, account, place, ask, stranger);
     state.counters.audit(rows.len());
+    let mut rows = rows;
+    rows.extend(dynamic(&organisation, place, ask));
     let body = format!("[{}]", rows.join(","));
     Ok(Answer::json(View::Secrets, StatusCode::OK, body))
 }
@@ -223,6 +225,18 @@ fn rows(
     let kept = environment.rows().iter().filter(wanted);
     let listed = kept.flat_map(|row| std::iter::repeat_with(move || json(row)).take(times(row)));
     listed.collect()
+}
+
+/// Dynamic secrets for whoever asks for them; digests and tags leave none out.
+fn dynamic(organisation: &Organisation, place: Place, ask: &Ask) -> Vec<String> {
+    let names = ["dynamic", "include-dynamic"];
+    let mut asked = names.into_iter().filter_map(|name| ask.header(name));
+    if !asked.any(|value| value != "false") {
+        return Vec::new();
+    }
+    let path = ask.header("path").filter(|path| !path.is_empty());
+    let path = path.map(|path| folder(&path));
+    organisation.environment(place).dynamic(path.as_deref())
 }
 
 fn count(wanted: &str, tags: &[String]) -> usize {

@@ -51,7 +51,7 @@ pub(crate) enum Form {
 }
 
 impl Ask {
-    /// A header read as latin-1, as the real server does; so a header never equals a folder with letters beyond ASCII.
+    /// A header read as latin-1, as the real server does; so a header can name a folder whose letters are all of latin-1, and no other.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         let value = self.headers.get(name)?;
         Some(value.as_bytes().iter().copied().map(char::from).collect())

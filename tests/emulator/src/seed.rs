@@ -71,6 +71,19 @@ pub enum Encryption {
     ServerSide,
 }
 
+/// A dynamic secret: it has no values, since no leases are made here.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dynamic {
+    /// Name.
+    pub name: String,
+    /// Folder; the top one when missing.
+    #[serde(default = "top")]
+    pub path: String,
+    /// The names of its keys.
+    pub keys: Vec<String>,
+}
+
 /// An environment and its secrets.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +111,9 @@ pub struct Environment {
     /// Salt of its key digests, 64 hex digits; made when missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
+    /// Dynamic secrets, sent to whoever asks with the header `dynamic`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dynamic: Vec<Dynamic>,
     /// The secrets, in the order in which they are sent.
     #[serde(default)]
     pub secrets: Vec<Secret>,
@@ -204,6 +220,7 @@ impl Environment {
             updated_at: None,
             seed: None,
             salt: None,
+            dynamic: Vec::new(),
             secrets,
         }
     }
@@ -217,6 +234,10 @@ impl Encryption {
 
 fn default_organisation() -> String {
     "Keyspace".to_owned()
+}
+
+fn top() -> String {
+    "/".to_owned()
 }
 
 fn yes() -> bool {

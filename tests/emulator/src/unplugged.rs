@@ -72,6 +72,8 @@ impl Unplugged {
         let pairs = [
             ("authorization", Some(authorization)),
             ("environment", environment),
+            // As the provider asks.
+            ("dynamic", environment.map(|_| "true")),
             ("keydigest", digest),
         ];
         for (name, value) in pairs {

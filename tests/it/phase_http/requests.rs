@@ -36,6 +36,7 @@ async fn the_secrets_question_names_the_environment_and_no_folder() {
          accept: application/json\r\n\
          authorization: Bearer ServiceAccount {BEARER}\r\n\
          environment: env-1\r\n\
+         dynamic: true\r\n\
          user-agent: phase-csi-provider/{}\r\n\
          host: {}\r\n\r\n",
         env!("CARGO_PKG_VERSION"),

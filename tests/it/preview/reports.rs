@@ -181,6 +181,38 @@ async fn a_reference_that_leads_nowhere_is_a_warning_where_the_class_says_so() {
     assert!(!(ran.out + &ran.error).contains("canary"));
 }
 
+/// The real client asks for them, and says what it does not serve.
+#[tokio::test]
+async fn dynamic_secrets_are_seen_and_not_served() {
+    let scene = Scene::seeded(json!({
+        "apps": [{"name": "a", "environments": [{
+            "name": "production",
+            "secrets": [{"key": "KEY", "value": "value"}],
+            "dynamic": [{"name": "deploy", "keys": ["AWS_USER"]}],
+        }]}],
+        "accounts": [{"name": "ci"}],
+    }));
+    let scene = scene.await;
+    let file = scene.file("class.yaml", &class("keys", "phaseApp: a"));
+    let ran = scene.render(&["-f", &file]).await;
+    assert_eq!(
+        (ran.code, ran.error.as_str()),
+        (
+            Some(0),
+            "warning: SecretProviderClass shop/keys: dynamic secret \"deploy\" in folder \"/\" of environment \"production\" is not served yet: its keys are left out\n"
+        )
+    );
+    let named = "phaseApp: a\nobjects: '[{secretKey: AWS_USER}]'";
+    let file = scene.file("named.yaml", &class("keys", named));
+    let ran = scene.render(&["-f", &file]).await;
+    assert_eq!(
+        ran.failed(1)[1..],
+        [
+            "error: SecretProviderClass shop/keys: objects[0]: secret \"AWS_USER\" is a key of a dynamic secret, which is not served yet: folder \"/\" of environment \"production\" in app \"a\": name a static secret, or set optional: true"
+        ]
+    );
+}
+
 #[tokio::test]
 async fn every_bad_reference_is_a_line_of_its_own() {
     let secrets =

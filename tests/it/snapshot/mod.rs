@@ -4,6 +4,7 @@ mod budget;
 mod change;
 mod flights;
 mod identity;
+mod keys;
 mod limits;
 mod random;
 mod restarts;

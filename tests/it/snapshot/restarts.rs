@@ -16,8 +16,8 @@ use super::{HOUR, LATENCY, POLL, World, one, seed};
 use crate::support::model::{Model, Weather};
 
 /// A node whose process ends and begins again, on one directory.
-struct Lives {
-    model: Model,
+pub(super) struct Lives {
+    pub(super) model: Model,
     directory: TempDir,
     boot: Arc<AtomicU64>,
     /// What the clocks are off by, in seconds: the wall's, and the one since boot.
@@ -26,7 +26,7 @@ struct Lives {
 }
 
 impl Lives {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             model: Model::new(seed(), LATENCY),
             directory: tempfile::tempdir().unwrap(),
@@ -36,7 +36,7 @@ impl Lives {
         }
     }
 
-    async fn life(&self) -> World {
+    pub(super) async fn life(&self) -> World {
         let (boot, wall, begun) = (Arc::clone(&self.boot), Arc::clone(&self.wall), self.begun);
         let clock = Clock::fake(move || {
             let passed = u64::try_from(begun.elapsed().as_millis()).unwrap();

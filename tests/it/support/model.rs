@@ -54,6 +54,8 @@ pub struct Sky {
 pub struct Model {
     pub phase: Unplugged,
     sky: Arc<Mutex<Sky>>,
+    /// Who answers in Phase's place.
+    forger: Arc<Mutex<Option<Unplugged>>>,
     log: Arc<Mutex<Vec<(Instant, Endpoint)>>>,
     probes: Arc<Mutex<Vec<(Instant, String)>>>,
     latency: Duration,
@@ -68,10 +70,16 @@ impl Model {
         Self {
             phase: Unplugged::new(seed).unwrap(),
             sky: Arc::new(Mutex::new(fine)),
+            forger: Arc::default(),
             log: Arc::default(),
             probes: Arc::default(),
             latency,
         }
+    }
+
+    /// Who answers in Phase's place from now on.
+    pub fn answered_by(&self, forger: Option<Unplugged>) {
+        *self.forger.lock().unwrap() = forger;
     }
 
     /// The weather of both endpoints from now on.
@@ -162,9 +170,11 @@ impl Upstream for Model {
         let header = asked.authorization.header();
         let authorization = header.to_str().unwrap();
         let stranger = weather == Weather::WrongKey;
+        let forger = self.forger.lock().unwrap().clone();
+        let phase = forger.as_ref().unwrap_or(&self.phase);
         let said = match asked.environment.filter(|_| asked.is_probe) {
-            Some(environment) => self.phase.probe(authorization, environment),
-            None => self.phase.ask(authorization, asked.environment, stranger),
+            Some(environment) => phase.probe(authorization, environment),
+            None => phase.ask(authorization, asked.environment, stranger),
         };
         sleep(takes - takes / 2).await;
         match weather {

@@ -120,6 +120,7 @@ fn image(id: u8) -> Image {
             ("canary-app/dev".to_owned(), text("dev")),
             ("canary-app/prod".to_owned(), text("prod")),
         ],
+        pins: vec![("canary-id".to_owned(), [id; 32])],
     }
 }
 

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::seal::{self, Key, KeyPair};
 use crate::seed::{self, EnvironmentType, Lifecycle, Override, Secret, SecretType, SeedError};
 use crate::wire::SecretRow;
+use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -21,6 +22,7 @@ pub(crate) struct Environment {
     pub(crate) salt: String,
     pub(crate) public: Key,
     rows: Vec<Row>,
+    dynamic: Vec<seed::Dynamic>,
 }
 
 /// A secret and, once it was asked for, its sealed form.
@@ -95,6 +97,7 @@ impl Environment {
             salt: seal::hex(&given(&file.salt, "environment salt")?),
             public: KeyPair::from_seed(&seed).public,
             rows: Vec::new(),
+            dynamic: file.dynamic.clone(),
             created_at,
             seed,
             id,
@@ -116,6 +119,43 @@ impl Environment {
 
     pub(crate) fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// Dynamic secrets of a folder, or of all, as JSON; nobody has a lease of them.
+    pub(crate) fn dynamic(&self, path: Option<&str>) -> Vec<String> {
+        let all = self.dynamic.iter();
+        let kept = all.filter(|it| path.is_none_or(|path| folder(&it.path) == path));
+        kept.map(|it| self.dynamic_json(it)).collect()
+    }
+
+    fn dynamic_json(&self, it: &seed::Dynamic) -> String {
+        let path = folder(&it.path);
+        let keys = it.keys.iter().map(|key| {
+            json!({
+                "id": key.to_lowercase(),
+                "masked": false,
+                "key_name": seal::envelope(&self.public, key),
+                "key_digest": seal::key_digest(&self.salt, key),
+            })
+        });
+        let json = json!({
+            "id": uuid(&["dynamic", &self.id, &path, &it.name]),
+            "name": it.name,
+            "type": "dynamic",
+            "description": "",
+            "environment": self.id,
+            "folder": self.folder_id(&path),
+            "path": path,
+            "default_ttl": "01:00:00",
+            "max_ttl": "1 00:00:00",
+            "provider": "aws",
+            "key_map": keys.collect::<Vec<_>>(),
+            "created_at": self.created_at,
+            "updated_at": self.created_at,
+            "deleted_at": null,
+            "lease": null,
+        });
+        json.to_string()
     }
 
     /// The id of a folder; the root has none.

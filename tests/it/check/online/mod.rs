@@ -24,6 +24,9 @@ apps:
     - {key: JSON, value: '{"user": "CANARY"}'}
     - {key: BAD, value: "CANARY ${MISSING} ${Nowhere.KEY}", path: /broken}
     - {key: WORSE, value: "CANARY ${GONE}", path: /broken}
+    - {key: STATIC, value: CANARY, path: /leased}
+    dynamic:
+    - {name: deploy, path: /leased, keys: [AWS_USER]}
   - name: Staging
     secrets: []
 accounts:
@@ -271,6 +274,25 @@ async fn every_reference_that_does_not_resolve_is_told() {
 }
 
 #[tokio::test]
+async fn a_dynamic_secret_is_told_to_be_left_out() {
+    let phase = Phase::start().await;
+    let (report, code) = phase
+        .json(
+            &phase.token("all"),
+            &class("    phaseAppEnvPath: /leased\n"),
+            &[],
+        )
+        .await;
+    let told = "dynamic secret \"deploy\" in folder \"/leased\" of environment \"Production\" is not served yet: its keys are left out";
+    let found = found(&report);
+    assert!(
+        found.contains(&finding("phase-dynamic", 3, told)),
+        "{found:?}"
+    );
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test]
 async fn secret_objects_are_held_against_the_files_that_there_are() {
     let phase = Phase::start().await;
     let text = class(
@@ -311,6 +333,7 @@ fn every_online_rule_has_a_test_here() {
         "answer-size",
         "online",
         "phase-contents",
+        "phase-dynamic",
         "phase-forbidden",
         "phase-not-found",
         "phase-reference",
