@@ -221,6 +221,22 @@ async fn files_of_one_mount_come_from_one_moment() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_class_that_nobody_mounted_yet_is_made_of_the_last_whole_moment() {
+    let world = World::new();
+    let class = json!({"objects": "- secretKey: PAIR\n- secretKey: LEFT\n"});
+    world.mount("all", &class, "a").await.unwrap();
+    // Phase says that both changed, and then nothing more: the newest moment is not whole.
+    world.put("production", "LEFT", "2");
+    world.put("staging", "X", "y");
+    world.model.weather_of_secrets(Weather::Failing);
+    sleep(POLL * 11 / 10).await;
+    let other = json!({"objects": "- {secretKey: PAIR, objectName: b}\n- {secretKey: LEFT, objectName: a}\n"});
+    let files = world.mount("all", &other, "b").await.unwrap();
+    let texts: Vec<_> = files.iter().map(|(_, text)| &**text).collect();
+    assert_eq!(texts, ["1", "x"], "both old");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_fetched_later_is_not_mixed_with_what_is_old() {
     let world = World::new();
     assert_eq!(world.value("a").await.unwrap(), "value");

@@ -1,9 +1,14 @@
 //! What one credential opened is never answered to another.
 
+use std::time::Duration;
+
 use phase_csi_provider::cause::Cause;
+use phase_csi_provider::phase::allowed::AllowedHosts;
+use phase_csi_provider::phase::host::Host;
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::slow_work::Node;
 use super::{POLL, World, one};
 use crate::support::model::Weather;
 
@@ -55,6 +60,25 @@ async fn an_outage_opens_nothing_to_another_token() {
         // Nor where the pod's volume was answered with the other token before.
         let error = world.mount(token, &one(), "a").await.unwrap_err();
         assert_eq!(error.cause, Cause::Unreachable, "{token}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_only_the_star_admits_shares_nothing_with_one_written_out() {
+    let node = Node::new(Duration::ZERO);
+    let limit = Duration::from_secs(90);
+    for (class, screened, asked) in [(1, false, (1, 3)), (2, true, (2, 6)), (3, false, (2, 6))] {
+        let mut recipe = node.recipe();
+        if screened {
+            let by_star = AllowedHosts::new(Host::default(), &["*"]).unwrap();
+            recipe.query.host = by_star.admit(Some("https://phase.test")).unwrap();
+            assert!(recipe.query.host.is_screened());
+        }
+        let ask = node.ask(class, class, limit);
+        let reply = node.snapshot.answer(ask, || Ok(recipe)).await;
+        assert_eq!(&reply.ok().unwrap().bytes[..], b"value");
+        // What the one connects to may be another address than what the other does.
+        assert_eq!(node.model.requests(), asked, "{class}");
     }
 }
 

@@ -25,15 +25,15 @@ use super::{LATENCY, POLL, World, seed};
 use crate::support::model::{Model, Weather};
 
 /// A node whose own work takes so long, each time that it makes an answer.
-struct Node {
-    model: Model,
-    snapshot: Snapshot<Model>,
+pub(super) struct Node {
+    pub(super) model: Model,
+    pub(super) snapshot: Snapshot<Model>,
     work: Duration,
     made: Arc<AtomicUsize>,
 }
 
 impl Node {
-    fn new(work: Duration) -> Self {
+    pub(super) fn new(work: Duration) -> Self {
         let model = Model::new(seed(), LATENCY);
         Self {
             snapshot: Snapshot::new(model.clone(), Settings::default(), None),
@@ -44,16 +44,20 @@ impl Node {
     }
 
     async fn mount(&self, class: u8, pod: u8, limit: Duration) -> Result<Reply, Refusal> {
+        let ask = self.ask(class, pod, limit);
+        self.snapshot.answer(ask, || Ok(self.recipe())).await
+    }
+
+    pub(super) fn ask(&self, class: u8, pod: u8, limit: Duration) -> Ask {
         let text = self.model.phase.control().token("all").unwrap();
-        let ask = Ask {
+        Ask {
             tenant: Tenant::new("shop"),
             token: Token::parse(&SecretString::from(text)).unwrap(),
             inputs: [class; 32],
             volume: Some([pod; 16]),
             class: "keys".to_owned(),
             deadline: Deadline::after(limit),
-        };
-        self.snapshot.answer(ask, || Ok(self.recipe())).await
+        }
     }
 
     async fn value(&self, class: u8, pod: u8) -> (String, Source) {
@@ -63,7 +67,7 @@ impl Node {
         (text, reply.source)
     }
 
-    fn recipe(&self) -> Recipe {
+    pub(super) fn recipe(&self) -> Recipe {
         let (work, made) = (self.work, Arc::clone(&self.made));
         let make = move |answer: Answer, _: Allowance| {
             let made = Arc::clone(&made);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phase_csi_provider::cause::Cause;
+use phase_csi_provider::deadline::Deadline;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{HOUR, POLL, REPUBLISH, World, one};
+use super::{HOUR, POLL, REPUBLISH, World, one, request};
 use crate::support::model::Weather;
 
 const AWAY: [Weather; 9] = [
@@ -314,6 +315,65 @@ async fn a_token_that_is_revoked_in_an_outage_lasts_until_phase_says_so() {
         let error = world.value(pod).await.unwrap_err();
         assert_eq!(error.cause, Cause::RefusedCredential, "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_without_the_pods_uid_is_never_a_volume_that_exists() {
+    let world = World::new();
+    let class = with(&one(), "0s");
+    let mount = async |uid: &str, path: &str| {
+        let token = world.control().token("all").unwrap();
+        let mut request = request(&token, &class, "a");
+        let mut attributes: Value = serde_json::from_str(&request.attributes).unwrap();
+        attributes["csi.storage.k8s.io/pod.uid"] = uid.into();
+        request.attributes = attributes.to_string();
+        request.target_path = path.to_owned();
+        let limit = Deadline::after(POLL);
+        let answer = world.mounter.mount(request, limit).await;
+        answer.map(drop).map_err(|failure| failure.message)
+    };
+    let volumes = [
+        (
+            "uid-a",
+            "/var/lib/kubelet/pods/uid-a/volumes/kubernetes.io~csi/keys/mount",
+        ),
+        (
+            "uid-a",
+            "/var/lib/kubelet/pods/uid-b/volumes/kubernetes.io~csi/keys/mount",
+        ),
+        ("uid-a", "/tmp/mount"),
+        (
+            "",
+            "/var/lib/kubelet/pods//volumes/kubernetes.io~csi/keys/mount",
+        ),
+    ];
+    for (uid, path) in volumes {
+        mount(uid, path).await.unwrap();
+    }
+    world.model.weather(Weather::Down);
+    sleep(POLL * 2).await;
+    assert!(mount(volumes[0].0, volumes[0].1).await.is_ok(), "it exists");
+    for (uid, path) in &volumes[1..] {
+        let error = mount(uid, path).await.unwrap_err();
+        assert!(error.contains("of maxStale"), "{path}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_share_that_does_not_open_takes_the_place_of_nothing() {
+    let world = World::new();
+    world.value("a").await.unwrap();
+    world.model.weather_of_tokens(Weather::WrongShare);
+    sleep(POLL * 3).await;
+    // Then Phase goes away: another class is made of what was there before the lie.
+    world.model.weather(Weather::Down);
+    sleep(POLL * 3).await;
+    let other = json!({"objects": "- secretKey: OTHER\n"});
+    assert_eq!(world.mount("all", &other, "b").await.unwrap()[0].1, "other");
+    world.model.weather(Weather::Fine);
+    sleep(POLL * 2).await;
+    assert_eq!(world.value("a").await.unwrap(), "value");
+    assert_eq!(world.model.requests().1, 1, "nothing was read again");
 }
 
 #[tokio::test(start_paused = true)]

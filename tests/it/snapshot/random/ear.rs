@@ -55,6 +55,7 @@ impl Upstream for Ear {
         self.history.lock().unwrap().heard.push(Heard {
             token: self.bearers.iter().position(of).unwrap(),
             environment: asked.environment.map(|id| place(id).unwrap()),
+            is_probe: asked.is_probe,
             asked: at,
             // The model asks half way.
             seen: at + (told - at) / 2,

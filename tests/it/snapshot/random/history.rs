@@ -18,6 +18,8 @@ pub(super) struct Truth {
     pub(super) slots: [Option<u32>; SLOTS.len()],
     /// Which account may read which environment.
     pub(super) access: [[bool; ENVIRONMENTS.len()]; ACCOUNTS.len()],
+    /// Whose role may read secrets; the tokens answer does not tell.
+    pub(super) roles: [bool; ACCOUNTS.len()],
     pub(super) revoked: [bool; TOKENS.len()],
 }
 
@@ -35,6 +37,8 @@ pub(super) struct Heard {
     pub(super) token: usize,
     /// Nothing for the tokens answer.
     pub(super) environment: Option<usize>,
+    /// Only whether it may be read.
+    pub(super) is_probe: bool,
     pub(super) asked: Time,
     /// When Phase looked.
     pub(super) seen: Time,
@@ -97,6 +101,7 @@ impl Default for History {
             truth: Truth {
                 slots: [Some(1), None, Some(2)],
                 access: [[true, true], [false, true], [true, true]],
+                roles: [true; ACCOUNTS.len()],
                 revoked: [false; TOKENS.len()],
             },
         };
@@ -145,19 +150,25 @@ impl History {
 }
 
 impl Truth {
-    pub(super) fn may_read(&self, token: usize, environment: usize) -> bool {
+    /// Whether the tokens answer lists an environment.
+    pub(super) fn is_listed(&self, token: usize, environment: usize) -> bool {
         !self.revoked[token] && self.access[TOKENS[token].1][environment]
     }
 
-    /// Whether a token may read all that a class needs.
+    /// Whether the tokens answer lists all that a class needs.
     pub(super) fn is_open(&self, token: usize, class: usize) -> bool {
         let environments = CLASSES[class].environments.iter();
-        environments.copied().all(|one| self.may_read(token, one))
+        environments.copied().all(|one| self.is_listed(token, one))
+    }
+
+    /// Whether the role of a token's account may read secrets.
+    pub(super) fn has_right(&self, token: usize) -> bool {
+        self.roles[TOKENS[token].1]
     }
 
     /// The files of a class for a token, by the changes that they came with.
     pub(super) fn files(&self, token: usize, class: usize) -> Option<Vec<Option<u32>>> {
-        if !self.is_open(token, class) {
+        if !self.is_open(token, class) || !self.has_right(token) {
             return None;
         }
         let files = CLASSES[class].files.iter();

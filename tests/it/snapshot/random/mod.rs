@@ -15,6 +15,9 @@
 //! 6. A warm mount waits for nothing; polls and mounts explain every request; none
 //!    is beyond the budget.
 //! 7. No volume goes back to an older value.
+//! 8. A right that was lost without a word in the tokens answer is noticed in time, by
+//!    probes that are rare; what nothing has changed is not read again; and a firewall's
+//!    refusals take nothing away (they count as no answer in all of these).
 //!
 //! What it allows where things race is told at the constants of `oracle`.
 //!
@@ -25,7 +28,8 @@
 //! - nothing is dropped when Phase refuses a token;
 //! - an environment that is not listed any more is kept for outages;
 //! - rows of an older moment stay beside newer ones;
-//! - a change in an environment that is only referred to is not looked for.
+//! - a change in an environment that is only referred to is not looked for;
+//! - a new volume is answered without a recent proof, or polls do not probe.
 //!
 //! `RANDOM_CASES` says how many cases to run in place of the constant, and
 //! `RANDOM_SHRINKS` how often to try to make a failing plan shorter.

@@ -28,6 +28,9 @@ const ONE_MOMENT: Duration = Duration::from_secs(11);
 /// The same while answers are slow or fail: each may take a question's whole time.
 const ONE_LONG_MOMENT: Duration = Duration::from_secs(300);
 
+/// How old a proof of a right may be, and the way of the question.
+const PROVEN: Duration = Duration::from_secs(301);
+
 /// What a mount said, file by file: the change of each, or nothing where there is none.
 type Values = Vec<Option<u32>>;
 
@@ -52,6 +55,7 @@ fn judge_mount(history: &History, plan: &Plan, mount: &Mounted) -> Result<(), St
         Ok(files) => {
             let values = read(mount, files)?;
             was_true(history, mount, &values)?;
+            had_the_right(history, plan, mount)?;
             is_not_older_than_before(history, mount, &values)?;
             is_instant_when_warm(history, mount)
         }
@@ -129,7 +133,7 @@ fn was_true_about(
     let was = |(value, &(_, slot, _)): (&Option<u32>, &(_, usize, bool))| {
         history.between(at.max(since), last).any(|epoch| {
             let truth = &epoch.truth;
-            truth.may_read(mount.token, SLOTS[slot].0) && truth.slots[slot] == *value
+            truth.is_listed(mount.token, SLOTS[slot].0) && truth.slots[slot] == *value
         })
     };
     values.iter().zip(files).all(was)
@@ -151,6 +155,28 @@ fn oldest(history: &History, mount: &Mounted) -> Time {
     match is_known_away(history, mount) {
         true => before(stale + set_back),
         false => before(stale.max(FRESH) + set_back),
+    }
+}
+
+/// Rule 8: the role could read secrets at an instant that is not longer ago than a new
+/// volume's proof may be, or than it takes to look again for one that exists.
+fn had_the_right(history: &History, plan: &Plan, mount: &Mounted) -> Result<(), String> {
+    let before = |age: Duration| mount.begin.saturating_sub(age);
+    let is_fine = history.is_fine(before(PROVEN * 2), mount.end);
+    let age = match (is_fine, exists(history, mount)) {
+        // Polls may have to wait for the budget.
+        (true, true) if plan.budget < 60 => return Ok(()),
+        (true, _) => PROVEN,
+        // It keeps what it has; and what was proven before a restart is not known after it.
+        (false, true) => return Ok(()),
+        (false, false) if mount.life > 0 => return Ok(()),
+        (false, false) => CLASSES[mount.class].most_stale().max(PROVEN),
+    };
+    let since = before(age).max(last_loss(history, mount));
+    let mut epochs = history.between(since, mount.end);
+    match epochs.any(|epoch| epoch.truth.has_right(mount.token)) {
+        true => Ok(()),
+        false => Err(format!("the right to read was lost before {since:?}")),
     }
 }
 

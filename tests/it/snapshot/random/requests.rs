@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::history::{Heard, History, Time};
-use super::steps::{Plan, TOKENS};
+use super::history::{Heard, History, Said, Time};
+use super::steps::{ENVIRONMENTS, Plan, TOKENS};
 use crate::snapshot::POLL;
 
 /// A token that nobody mounts with is polled for six minutes, to the end of a pause.
@@ -13,6 +13,12 @@ const POLLED: Duration = Duration::from_secs(6 * 60 + 70);
 /// weather: each of three questions may wait a minute for its place and then take 90 s.
 const UNDER_WAY: Duration = Duration::from_secs(3 * 150);
 
+/// A poll looks somewhat before five minutes are over whether rows may still be read.
+const PROBE: Duration = Duration::from_secs(150);
+
+/// What nobody used for longer may have been forgotten.
+const UNUSED: Duration = Duration::from_secs(20 * 60);
+
 /// As many attempts has a question.
 const ATTEMPTS: usize = 4;
 
@@ -21,6 +27,11 @@ pub(super) fn judge(history: &History, plan: &Plan) -> Result<(), String> {
     for life in 0..history.lives.len() {
         for token in 0..TOKENS.len() {
             are_explained(history, life, token)?;
+            for environment in 0..ENVIRONMENTS.len() {
+                let of = (token, environment);
+                are_probes_rare(history, life, of)?;
+                are_reads_explained(history, life, of)?;
+            }
         }
         are_within_budget(history, life, plan.budget)?;
     }
@@ -74,6 +85,43 @@ fn are_explained(history: &History, life: usize, token: usize) -> Result<(), Str
             "token {token} asks {count} times, {most} are explained"
         )),
     }
+}
+
+/// The answers of Phase about one environment, in the order in which they were asked for.
+fn told(history: &History, life: usize, (token, environment): (usize, usize)) -> Vec<&Heard> {
+    let heard = heard_in(history, life).filter(|heard| {
+        (heard.token, heard.environment) == (token, Some(environment)) && heard.said == Said::Yes
+    });
+    let mut heard: Vec<_> = heard.collect();
+    heard.sort_by_key(|heard| heard.asked);
+    heard
+}
+
+/// What was proven is proven again after some minutes only.
+fn are_probes_rare(history: &History, life: usize, of: (usize, usize)) -> Result<(), String> {
+    let told = told(history, life, of);
+    let mut pairs = told.windows(2).filter(|pair| pair[1].is_probe);
+    match pairs.find(|pair| pair[1].asked < pair[0].told + PROBE) {
+        Some(pair) => Err(format!("proven again too soon: {pair:?}")),
+        None => Ok(()),
+    }
+}
+
+/// What nothing has changed is not read again, unless it was lost, lay unused for long or
+/// is not as new as a day.
+fn are_reads_explained(history: &History, life: usize, of: (usize, usize)) -> Result<(), String> {
+    let told = told(history, life, of);
+    let reads: Vec<_> = told.iter().filter(|heard| !heard.is_probe).collect();
+    for pair in reads.windows(2) {
+        let [first, second] = [pair[0], pair[1]];
+        let is_soon = second.asked - first.told < UNUSED;
+        let before = first.asked.saturating_sub(UNDER_WAY);
+        let is_same = history.between(before, second.told).count() == 1;
+        if is_soon && is_same && history.is_fine(before, second.told) {
+            return Err(format!("read again for nothing: {pair:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// A full bucket and what flows in within a minute, for each lane.

@@ -163,6 +163,11 @@ pub(super) enum Step {
     Revoke {
         token: usize,
     },
+    /// An account's role may read secrets, or no longer.
+    Role {
+        account: usize,
+        may_read: bool,
+    },
     Sky(Sky),
     Wait(Duration),
     /// The process ends and begins again; the wall clock may be set meanwhile, and
@@ -197,6 +202,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..SLOTS.len()).prop_map(|slot| Step::Delete { slot }),
         7 => access(),
         2 => (0..TOKENS.len()).prop_map(|token| Step::Revoke { token }),
+        6 => (0..ACCOUNTS.len(), any::<bool>())
+            .prop_map(|(account, may_read)| Step::Role { account, may_read }),
         6 => Just(Step::Sky(Sky { tokens: Weather::Fine, secrets: Weather::Fine })),
         10 => (weather(), weather()).prop_map(|(tokens, secrets)| Step::Sky(Sky { tokens, secrets })),
         12 => wait().prop_map(Step::Wait),
@@ -238,6 +245,8 @@ fn weather() -> impl Strategy<Value = Weather> {
         1 => slow(3),
         1 => slow(12),
         1 => Just(Weather::Garbage),
+        1 => Just(Weather::Firewall),
+        2 => Just(Weather::FirewallInJson),
         1 => Just(Weather::WrongKey),
         1 => Just(Weather::Failing),
         1 => throttled(None),

@@ -150,6 +150,10 @@ impl Node {
                 control.revoke_token(TOKENS[token].0).unwrap();
                 self.becomes(|truth| truth.revoked[token] = true);
             }
+            Step::Role { account, may_read } => {
+                control.set_role(ACCOUNTS[account], may_read).unwrap();
+                self.becomes(|truth| truth.roles[account] = may_read);
+            }
             Step::Sky(sky) => {
                 self.ear.model.weather_of_tokens(sky.tokens);
                 self.ear.model.weather_of_secrets(sky.secrets);
