@@ -29,6 +29,7 @@ use crate::snapshot::{
 };
 use crate::telemetry::events::{PodEvents, Went};
 use crate::telemetry::logs::{self, AUDIT};
+use crate::telemetry::request_id;
 use classes::Classes;
 
 /// Answers mounts: every collaborator that the way needs.
@@ -93,6 +94,7 @@ impl<U: Upstream> Mounter<U> {
     ) -> Result<MountAnswer, Failure> {
         let secrets = SecretString::from(Box::<str>::from(request.secrets.as_str()));
         let attributes = Arc::new(Attributes::parse(&request.attributes)?);
+        request_id::is_for(&attributes.pod().namespace);
         let place = self.mounts.meter(&Tenant::new(&attributes.pod().namespace));
         place.take(1)?;
         let volume = volume(&attributes, &request.target_path);

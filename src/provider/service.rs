@@ -23,9 +23,9 @@ use super::status::is_grpc;
 use super::{Failure, MountRequest};
 use crate::cause::Cause;
 use crate::deadline::Deadline;
-use crate::telemetry::logs;
 use crate::telemetry::metrics::{MountFigures, Outcome, RunningMount};
 use crate::telemetry::request_id::RequestId;
+use crate::telemetry::{lines, logs};
 
 /// What fetches the secrets of one mount.
 pub(super) type Handler = Arc<dyn Fn(MountRequest, Deadline) -> Answering + Send + Sync>;
@@ -89,7 +89,9 @@ impl Calls {
             };
             answer
         };
-        RequestId::random().of(call).await
+        let answer = RequestId::random().of(call).await;
+        lines::count();
+        answer
     }
 
     /// The two methods of the contract, by their paths in `proto/provider.proto`.

@@ -9,6 +9,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{fmt, registry};
 
+use super::lines::Bounded;
+
 /// The target of lines that say which pod got what.
 pub const AUDIT: &str = "audit";
 
@@ -94,7 +96,7 @@ pub fn start(args: &LogArgs) {
             .boxed()
     };
     // One filter for all: one for each layer costs every span some more.
-    registry().with(filter).with(lines).init();
+    registry().with(filter).with(Bounded).with(lines).init();
 }
 
 /// A length of time as a number that JSON can hold.

@@ -1,5 +1,5 @@
 //! What the daemon tells about itself: log lines with the id of the call they belong
-//! to (`logs`, `request_id`), figures (`metrics`), health (`http`, `live`), and, where
+//! to (`logs`, `lines`, `request_id`), figures (`metrics`), health (`http`, `live`), and, where
 //! it is asked to, events on pods (`events`).
 //!
 //! This room is told things by the others and decides nothing for them: whatever goes
@@ -7,6 +7,7 @@
 
 pub mod events;
 pub mod http;
+pub mod lines;
 pub mod live;
 pub mod logs;
 pub mod metrics;

@@ -1,6 +1,8 @@
-//! The id of one call, on every line and every request to Phase that belongs to it.
+//! The id of one call, on every line and every request to Phase that belongs to it; and
+//! for whom it is, once that is known.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use futures_util::future::Either;
@@ -10,8 +12,16 @@ use tracing::{Instrument, Span, error_span};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(u64);
 
+/// One call.
+#[derive(Clone)]
+struct Call {
+    id: RequestId,
+    /// The namespace of the pod.
+    namespace: Arc<OnceLock<Box<str>>>,
+}
+
 tokio::task_local! {
-    static CURRENT: RequestId;
+    static CURRENT: Call;
 }
 
 impl RequestId {
@@ -24,14 +34,18 @@ impl RequestId {
     /// The id of the call that this is a part of, if it is one.
     #[must_use]
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(|id| *id).ok()
+        CURRENT.try_with(|call| call.id).ok()
     }
 
     /// What belongs to this call: each line that it logs has the id.
     pub fn of<F: Future>(self, call: F) -> impl Future<Output = F::Output> {
         // Of the highest level, so that the lines of any level have it.
         let span = error_span!("call", request_id = %self);
-        CURRENT.scope(self, call.instrument(span))
+        let current = Call {
+            id: self,
+            namespace: Arc::default(),
+        };
+        CURRENT.scope(current, call.instrument(span))
     }
 }
 
@@ -43,12 +57,24 @@ impl fmt::Display for RequestId {
 
 /// Work for another task, as a part of the call that begins it.
 pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    match RequestId::current() {
-        Some(id) => CURRENT
-            .scope(id, work.instrument(Span::current()))
+    match CURRENT.try_with(Call::clone) {
+        Ok(call) => CURRENT
+            .scope(call, work.instrument(Span::current()))
             .left_future(),
-        None => Either::Right(work),
+        Err(_) => Either::Right(work),
     }
+}
+
+/// The call that this is a part of is for a pod of this namespace.
+pub fn is_for(namespace: &str) {
+    let _ = CURRENT.try_with(|call| drop(call.namespace.set(namespace.into())));
+}
+
+/// Does something with the namespace that the call is for: empty where that is not
+/// known yet. Nothing outside of a call.
+pub(super) fn with_namespace<T>(work: impl FnOnce(&str) -> T) -> Option<T> {
+    let work = |call: &Call| work(call.namespace.get().map_or("", Box::as_ref));
+    CURRENT.try_with(work).ok()
 }
 
 #[cfg(test)]
@@ -62,6 +88,21 @@ mod tests {
         assert_eq!(RequestId(0xab).to_string(), "00000000000000ab");
         let id = RequestId::random().to_string();
         assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()));
+    }
+
+    #[tokio::test]
+    async fn whom_a_call_is_for_is_known_in_all_of_it() {
+        let known = || with_namespace(str::to_owned);
+        assert_eq!(known(), None);
+        let call = RequestId::random().of(async {
+            assert_eq!(known().as_deref(), Some(""));
+            let work = carried(async move { with_namespace(str::to_owned) });
+            async { is_for("shop") }.await;
+            is_for("other");
+            assert_eq!(known().as_deref(), Some("shop"));
+            tokio::spawn(work).await.unwrap()
+        });
+        assert_eq!(call.await.as_deref(), Some("shop"));
     }
 
     #[tokio::test]

@@ -143,3 +143,69 @@ async fn who_wants_errors_alone_gets_no_audit_lines() {
     let output = scene.daemon.stop().await.output;
     assert_eq!(output, "");
 }
+
+#[tokio::test]
+async fn a_namespace_that_floods_the_log_is_cut_short_and_counted_and_others_are_not() {
+    let scene = Scene::start(&["--log-format", "json"]).await;
+    let wrong = json!({"phaseApp": "other"});
+    for _ in 0..100 {
+        assert!(scene.publish(&wrong, "a").await.is_err());
+    }
+    let quiet = json!({"phaseApp": "other", "csi.storage.k8s.io/pod.namespace": "quiet"});
+    assert!(scene.publish(&quiet, "b").await.is_err());
+    for pod in ["c", "d", "e"] {
+        scene.publish(&class(), pod).await.unwrap();
+    }
+    let output = scene.daemon.stop().await.output;
+    let lines: Vec<Value> = by_call(&output).into_values().flatten().collect();
+    // Of the last one nothing was left out, and who got what is always written.
+    assert_eq!(with(&lines, "mount refused").len(), 60 + 1);
+    assert_eq!(with(&lines, "mounted").len(), 3);
+    let counted: Vec<_> = lines
+        .iter()
+        .filter(|line| line["left_out"].is_u64())
+        .collect();
+    let [counted] = counted[..] else {
+        panic!("{output}")
+    };
+    let text = "lines of one namespace were left out: it wrote more than 60 in a minute";
+    assert_eq!(
+        (
+            &counted["message"],
+            &counted["namespace"],
+            &counted["left_out"]
+        ),
+        (&json!(text), &json!("shop"), &json!(40))
+    );
+}
+
+#[tokio::test]
+async fn of_the_warnings_of_one_mount_three_are_written_and_the_others_counted() {
+    let scene = Scene::start(&["--log-format", "json"]).await;
+    let control = scene.emulator.control();
+    for number in 0..50 {
+        let key = format!("KEY_{number}");
+        control
+            .put_secret("CANARY_APP", "production", "/", &key, "${NONE}")
+            .unwrap();
+    }
+    let class = json!({"phaseApp": "CANARY_APP", "onSecretReferenceError": "Warn"});
+    scene.publish(&class, "a").await.unwrap();
+    let output = scene.daemon.stop().await.output;
+    let lines: Vec<Value> = by_call(&output).into_values().flatten().collect();
+    let warned: Vec<_> = lines
+        .iter()
+        .filter(|line| line["level"] == "WARN")
+        .collect();
+    let texts: Vec<_> = warned
+        .iter()
+        .map(|line| line["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(texts.len(), 4, "{output}");
+    assert!(
+        texts[..3].iter().all(|text| text.contains("NONE")),
+        "{texts:?}"
+    );
+    let rest = "and 47 more warnings of this kind: phase-csi-provider render shows all";
+    assert_eq!(texts[3], rest);
+}
