@@ -14,6 +14,7 @@ pub mod awaited;
 pub mod cause;
 pub mod check;
 pub mod class;
+mod connections;
 pub mod console;
 pub mod core_dumps;
 pub mod credential;

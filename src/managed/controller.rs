@@ -27,7 +27,7 @@ use crate::phase::client::{CaFileError, Client};
 use crate::phase::host::HostError;
 use crate::quota;
 use crate::snapshot::{Figures, Limits, Settings, Snapshot, lock};
-use crate::telemetry::http::{Http, ListenError, Pages};
+use crate::telemetry::http::{HealthSocket, HealthSocketError, Http, ListenError, Pages};
 use crate::telemetry::metrics::ControllerMetrics;
 use place::{Place, keep};
 
@@ -52,6 +52,9 @@ pub enum Error {
     /// The address of health and metrics cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The socket of probes cannot be had.
+    #[error(transparent)]
+    Health(#[from] HealthSocketError),
 }
 
 /// Keeps Secrets until `stop` is ready; what is being written then is finished.
@@ -81,8 +84,12 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
         None => None,
     };
     let mut beside = JoinSet::new();
-    if let Some(http) = Http::bind(args.http.http_listen).await? {
-        beside.spawn(http.serve(pages(&health, &memory, metrics)));
+    let pages = pages(&health, &memory, metrics).shared();
+    if let Some(http) = Http::bind(args.http.http_listen)? {
+        beside.spawn(http.serve(pages.clone()));
+    }
+    if let Some(socket) = HealthSocket::bind(args.http.health_socket.as_ref()).await? {
+        beside.spawn(socket.serve(pages));
     }
     // What another replica has written meanwhile may be newer than what is remembered.
     let keep = || {

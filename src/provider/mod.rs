@@ -46,3 +46,4 @@ pub use filter::filtered;
 pub use grpc::{File, MountRequest, MountResponse, ObjectVersion};
 pub use server::{Bound, Config, Readiness, Stopped, bind, serve};
 pub use socket::BindError;
+pub(crate) use socket::Socket;

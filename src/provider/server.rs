@@ -14,7 +14,6 @@ use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 
@@ -23,7 +22,9 @@ use super::service::{Calls, Mounts, Stage};
 use super::socket::{Place, Socket};
 use super::status::disciplined;
 use super::{BindError, Endpoint, Failure, MountAnswer, MountRequest};
+use crate::connections::{Connections, Limits, Taken};
 use crate::deadline::Deadline;
+use crate::telemetry::lines::Rare;
 use crate::telemetry::metrics::MountFigures;
 
 /// How to serve.
@@ -98,7 +99,8 @@ pub struct Bound {
     calls: Calls,
     places: Arc<Semaphore>,
     stage: watch::Sender<Stage>,
-    connections: JoinSet<()>,
+    connections: Connections<()>,
+    complaints: Rare,
 }
 
 /// Binds and serves until `shutdown` completes or another instance takes the
@@ -152,7 +154,8 @@ where
         calls,
         places,
         stage,
-        connections: JoinSet::new(),
+        connections: Connections::new(LIMITS),
+        complaints: Rare::default(),
     })
 }
 
@@ -187,7 +190,6 @@ impl Bound {
             tokio::select! {
                 () = &mut shutdown => return Stopped::Asked,
                 stream = self.socket.accept() => self.connect(stream),
-                Some(_) = self.connections.join_next() => {}
                 _ = tick.tick() => if self.socket.watch().await == Place::Theirs {
                     return Stopped::Replaced;
                 },
@@ -196,20 +198,17 @@ impl Bound {
     }
 
     fn connect(&mut self, stream: UnixStream) {
-        if self.connections.len() >= MAX_CONNECTIONS {
-            warn!(
-                limit = MAX_CONNECTIONS,
-                "connection closed: too many are open"
-            );
-            return;
-        }
         let rewrite = self.config.rewrite_authority;
         let (calls, stage) = (self.calls.clone(), self.stage.subscribe());
-        self.connections.spawn(async move {
+        let taken = self.connections.serve((), |place| async move {
             if speaks(&stream, &stage).await {
+                place.speaks();
                 talk(LocalAuthority::new(stream, rewrite), calls, stage).await;
             }
         });
+        if taken == Taken::Refused && self.complaints.is_due() {
+            warn!(limit = LIMITS.total, "connection closed: too many are open");
+        }
     }
 
     /// Another instance has the socket: clients are told to connect anew, which brings
@@ -217,7 +216,7 @@ impl Bound {
     async fn hand_over(mut self) {
         info!(connections = self.connections.len(), "handing over");
         self.stage.send_replace(Stage::HandingOver);
-        let closing = async { while self.connections.join_next().await.is_some() {} };
+        let closing = self.connections.ended();
         if timeout(self.config.drain, closing).await.is_err() {
             self.drain().await;
         }
@@ -248,7 +247,7 @@ impl Bound {
             warn!("stopping: running mounts are ended");
         }
         stage.send_replace(Stage::Ended);
-        let closing = async { while connections.join_next().await.is_some() {} };
+        let closing = connections.ended();
         if timeout(CLOSING, closing).await.is_err() {
             warn!("stopping: open connections are cut");
         }
@@ -306,8 +305,14 @@ fn http2() -> Builder<TokioExecutor> {
     http2
 }
 
-/// A driver has one connection for all mounts; health checks have another.
-const MAX_CONNECTIONS: usize = 64;
+/// A driver has one connection for all mounts; health checks have another. All are of
+/// one peer, root or ourselves: one that says nothing makes room for the next, one that
+/// is served does not.
+const LIMITS: Limits = Limits {
+    total: 64,
+    per_peer: 64,
+    ends_served: false,
+};
 /// Streams of one connection. A stream above the limit would be refused, which
 /// the driver takes for `UNAVAILABLE`; a node has some hundreds of volumes. As
 /// many may be given up at once (at kubelet's two minutes) without being taken

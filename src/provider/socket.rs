@@ -40,7 +40,7 @@ pub enum BindError {
 }
 
 /// A listening socket and its file, which is removed on drop if it is still ours.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     listener: UnixListener,
     endpoint: Endpoint,
     id: FileId,
@@ -64,7 +64,7 @@ impl Socket {
     /// Creates the socket; a file that a dead instance left behind is replaced. With
     /// `take_over`, so is that of a live one: in one step, so that whoever connects
     /// reaches one of the two.
-    pub(super) async fn bind(endpoint: Endpoint, take_over: bool) -> Result<Self, BindError> {
+    pub(crate) async fn bind(endpoint: Endpoint, take_over: bool) -> Result<Self, BindError> {
         let directory = endpoint.directory();
         if !directory.is_dir() {
             return Err(BindError::NoDirectory(directory.into()));
@@ -89,7 +89,7 @@ impl Socket {
     }
 
     /// The next connection of root or of our own user.
-    pub(super) async fn accept(&self) -> UnixStream {
+    pub(crate) async fn accept(&self) -> UnixStream {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) if admitted(&stream) => return stream,

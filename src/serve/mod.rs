@@ -16,11 +16,12 @@ use crate::credential::NodeToken;
 use crate::mount::Mounter;
 use crate::phase::client::CaFileError;
 use crate::phase::host::HostError;
-use crate::provider::{self, BindError, Stopped};
+use crate::provider::{self, BindError, Readiness, Stopped};
 use crate::quota;
 use crate::snapshot::{Limits, Settings, Snapshot, disk};
 use crate::telemetry::events::{AccountError, PodEvents};
-use crate::telemetry::http::{Http, ListenError, Pages};
+use crate::telemetry::http::{HealthSocket, HealthSocketError, Http, ListenError, Pages, Shared};
+use crate::telemetry::lines;
 use crate::telemetry::live::{Dead, Live};
 use crate::telemetry::metrics::Metrics;
 
@@ -43,6 +44,9 @@ pub enum Error {
     /// The address of health and metrics cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The socket of probes cannot be had.
+    #[error(transparent)]
+    Health(#[from] HealthSocketError),
     /// Another instance serves in our place.
     #[error("another instance took the socket's place: this one ends")]
     Replaced,
@@ -67,7 +71,8 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
         beside.spawn(work);
         pod_events = Some(events);
     }
-    let http = Http::bind(args.http.http_listen).await?;
+    let http = Http::bind(args.http.http_listen)?;
+    let health = HealthSocket::bind(args.http.health_socket.as_ref()).await?;
     let store = match &args.state_dir {
         Some(directory) => {
             let limits = disk::Limits::default();
@@ -106,23 +111,17 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
     };
     let bound = provider::bind(config, handler).await?;
     let live = Live::new(bound.path());
+    let pages = pages(live.clone(), bound.readiness(), metrics, Arc::clone(&whole));
     if let Some(http) = http {
-        let (memory, live, ready) = (Arc::clone(&whole), live.clone(), bound.readiness());
-        beside.spawn(http.serve(Pages {
-            live: Box::new(move || {
-                let live = live.clone();
-                async move { live.check().await.map_err(|dead| dead.to_string()) }.boxed()
-            }),
-            ready: Box::new(move || match ready.is_ready() {
-                true => Ok(()),
-                false => Err("stopping: no new mounts are taken".to_owned()),
-            }),
-            metrics: Box::new(move || metrics.text(&memory.figures())),
-        }));
+        beside.spawn(http.serve(pages.clone()));
+    }
+    if let Some(health) = health {
+        beside.spawn(health.serve(pages));
     }
     let mut stop = pin!(stop);
     let stopped = bound.run(stop.as_mut()).await;
     whole.flush().await;
+    lines::count_rest();
     match stopped {
         Stopped::Asked => {}
         // An end would be taken for a failure, and whoever is started again takes over again.
@@ -137,4 +136,20 @@ pub async fn run(args: ServeArgs, stop: impl Future<Output = ()> + Send) -> Resu
     }
     info!("stopped");
     Ok(())
+}
+
+/// What is answered to probes and to Prometheus.
+fn pages(live: Live, ready: Readiness, metrics: Metrics, memory: Arc<Mounter>) -> Shared {
+    let pages = Pages {
+        live: Box::new(move || {
+            let live = live.clone();
+            async move { live.check().await.map_err(|dead| dead.to_string()) }.boxed()
+        }),
+        ready: Box::new(move || match ready.is_ready() {
+            true => Ok(()),
+            false => Err("stopping: no new mounts are taken".to_owned()),
+        }),
+        metrics: Box::new(move || metrics.text(&memory.figures())),
+    };
+    pages.shared()
 }

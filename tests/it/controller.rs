@@ -1,22 +1,71 @@
 //! What `controller` says when there is no way to the API server: one line, and it ends.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::tempdir;
+
+use crate::support::eventually;
+
+/// A process that is killed when it is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A kubeconfig for this cluster.
+fn write_kubeconfig(path: &Path, cluster: &Value) {
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "here",
+        "clusters": [{"name": "here", "cluster": cluster}],
+        "users": [{"name": "me", "user": {}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+    });
+    std::fs::write(path, config.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn probes_are_answered_on_a_socket_of_its_own_without_http_and_without_an_api_server() {
+    let folder = tempdir().unwrap();
+    let (kubeconfig, socket) = (
+        folder.path().join("kubeconfig"),
+        folder.path().join("s.sock"),
+    );
+    write_kubeconfig(&kubeconfig, &json!({"server": "https://127.0.0.1:1"}));
+    let endpoint = format!("--health-socket=unix://{}", socket.display());
+    let controller = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
+        .args(["controller", "--http-listen", "off", &endpoint])
+        .env_clear()
+        .env("KUBECONFIG", kubeconfig)
+        .stderr(Stdio::null())
+        .spawn();
+    let _controller = Running(controller.unwrap());
+    let probe = async |flag: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
+            .args(["probe", flag, &endpoint])
+            .output()
+            .unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code(), said)
+    };
+    eventually(async || (probe("--live").await == (Some(0), "ok\n".to_owned())).then_some(()))
+        .await;
+    let (code, said) = probe("--ready").await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("error: starting: "), "{said}");
+}
 
 /// What it complains about with this cluster in its kubeconfig, or with no kubeconfig.
 fn complaint(cluster: Option<&Value>, variables: &[(&str, &str)]) -> String {
     let folder = tempdir().unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
     if let Some(cluster) = cluster {
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "here",
-            "clusters": [{"name": "here", "cluster": cluster}],
-            "users": [{"name": "me", "user": {}}],
-            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-        });
-        std::fs::write(&kubeconfig, config.to_string()).unwrap();
+        write_kubeconfig(&kubeconfig, cluster);
     }
     let ran = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
         .args(["controller", "--http-listen", "127.0.0.1:0"])

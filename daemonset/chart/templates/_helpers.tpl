@@ -75,27 +75,28 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
 {{- end }}
 
-{{- /* Of (root, address): the flag, and port and probes of the container that has it. */ -}}
+{{- /* Of (root, address): the flag of the port that Prometheus reaches. */ -}}
 {{- define "phase.httpListen" -}}
 {{- $http := (index . 0).Values.http -}}
 {{ ternary (printf "--http-listen=%s:%d" (index . 1) (int64 $http.port)) "--http-listen=off" $http.enabled }}
 {{- end }}
 
+{{- /* Port and probes. Probes ask on a socket of the container's own: nobody else can reach it. */ -}}
 {{- define "phase.health" -}}
-{{- $values := (index . 0).Values -}}
-{{- $address := index . 1 -}}
+{{- $values := .Values -}}
+{{- if $values.http.enabled -}}
 ports:
   - {name: http, containerPort: {{ $values.http.port }}}
-{{- range $probe, $path := dict "startupProbe" "/live" "livenessProbe" "/live" "readinessProbe" "/ready" }}
+{{- end }}
+{{- range $probe, $question := dict "startupProbe" "--live" "livenessProbe" "--live" "readinessProbe" "--ready" }}
 {{ $probe }}:
-  httpGet:
-    path: {{ $path }}
-    port: http
-    {{- if hasPrefix "127." $address }}
-    host: {{ $address }}
-    {{- end }}
+  exec: {command: [/phase-csi-provider, probe, {{ $question }}, {{ include "phase.healthSocket" $ | quote }}]}
   {{- toYaml (index $values $probe) | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{- define "phase.healthSocket" -}}
+--health-socket=unix:///run/phase-csi-provider/health.sock
 {{- end }}
 
 {{- /* In: whoever may reach the port of health and metrics. */ -}}
@@ -107,7 +108,7 @@ ingress:
     {{- end }}
 {{- end }}
 
-{{- /* The controller has the pod's network, whatever the DaemonSet has: there kubelet reaches no loopback. */ -}}
+{{- /* The controller has the pod's network, whatever the DaemonSet has: there Prometheus reaches no loopback. */ -}}
 {{- define "phase.controllerAddress" -}}
 {{ ternary "0.0.0.0" .Values.http.address (hasPrefix "127." .Values.http.address) }}
 {{- end }}

@@ -1,10 +1,12 @@
-//! Where health and metrics are served: the flag `--http-listen`.
+//! Where health and metrics are served: the flags `--http-listen` and `--health-socket`.
 
 use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
 use clap::Args;
+
+use crate::provider::Endpoint;
 
 /// Where health and metrics are served.
 #[derive(Args, Clone, Debug)]
@@ -18,6 +20,15 @@ pub struct HttpArgs {
         default_value = "127.0.0.1:8086"
     )]
     pub http_listen: HttpListen,
+
+    /// Socket on which probes of its own container ask for /live and /ready
+    #[arg(
+        long,
+        env = "PHASE_CSI_HEALTH_SOCKET",
+        hide_env = true,
+        value_name = "SOCKET"
+    )]
+    pub health_socket: Option<Endpoint>,
 }
 
 /// An address with a port, or `off`.

@@ -20,8 +20,13 @@ async fn served() -> Provider {
 
 /// Whether the connection is closed instead of being greeted with settings.
 async fn closed(mut stream: UnixStream) -> bool {
+    !greeted(&mut stream).await
+}
+
+/// Whether the connection is greeted with settings.
+async fn greeted(stream: &mut UnixStream) -> bool {
     drop(stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await);
-    timeout(SAFETY, stream.read_u8()).await.unwrap().is_err()
+    timeout(SAFETY, stream.read_u8()).await.unwrap().is_ok()
 }
 
 async fn open(provider: &Provider) -> UnixStream {
@@ -29,13 +34,29 @@ async fn open(provider: &Provider) -> UnixStream {
 }
 
 #[tokio::test]
-async fn connections_above_the_limit_are_closed_and_make_room_when_others_go() {
+async fn silent_connections_make_room_and_served_ones_do_not() {
     let provider = served().await;
+    let mut silent = Vec::new();
+    for _ in 0..64 {
+        silent.push(open(&provider).await);
+    }
+    // Each served one takes the place of a silent one, until all are served.
     let mut others = Vec::new();
     for _ in 0..64 {
-        others.push(open(&provider).await);
+        let mut stream = open(&provider).await;
+        assert!(greeted(&mut stream).await);
+        others.push(stream);
     }
     assert!(closed(open(&provider).await).await);
+    for stream in &mut silent {
+        assert_eq!(
+            timeout(SAFETY, stream.read(&mut [0; 1]))
+                .await
+                .unwrap()
+                .unwrap(),
+            0
+        );
+    }
     others.pop();
     let room = async {
         while closed(open(&provider).await).await {
