@@ -20,7 +20,7 @@ use crate::telemetry::live::{Dead, version_at};
 
 const EXAMPLE: &str = "\
 Example: phase-csi-provider probe --endpoint unix:///provider/phase.sock
-Example: phase-csi-provider probe --ready --health-socket unix:///run/health.sock";
+Example: phase-csi-provider probe --ready unix:///run/phase-csi-provider/health.sock";
 
 /// Asks the provider on a socket for its version, as the driver would; or a process for its health.
 #[derive(Args, Clone, Debug)]
@@ -30,22 +30,13 @@ pub struct ProbeArgs {
     #[command(flatten)]
     pub socket: SocketArgs,
 
-    /// Ask at --health-socket whether the process does its work
-    #[arg(long, requires = "health_socket", conflicts_with = "ready")]
-    pub live: bool,
+    /// Ask at a --health-socket whether its process does its work
+    #[arg(long, value_name = "SOCKET", conflicts_with = "ready")]
+    pub live: Option<Endpoint>,
 
-    /// Ask at --health-socket whether work may come
-    #[arg(long, requires = "health_socket")]
-    pub ready: bool,
-
-    /// Socket of health, as serve and controller have it
-    #[arg(
-        long,
-        env = "PHASE_CSI_HEALTH_SOCKET",
-        hide_env = true,
-        value_name = "SOCKET"
-    )]
-    pub health_socket: Option<Endpoint>,
+    /// Ask at a --health-socket whether work may come
+    #[arg(long, value_name = "SOCKET")]
+    pub ready: Option<Endpoint>,
 }
 
 /// Why a probe fails.
@@ -55,13 +46,13 @@ pub enum ProbeError {
     #[error(transparent)]
     Dead(#[from] Dead),
     /// Nobody can connect to the socket of health.
-    #[error("cannot connect to {0}: {1}: is --health-socket that of the process?")]
+    #[error("cannot connect to {0}: {1}: is it the --health-socket of the process?")]
     Connect(PathBuf, std::io::Error),
     /// It was connected to, and nothing came back.
     #[error("no answer on {0} within {limit} s", limit = WITHIN.as_secs())]
     Silent(PathBuf),
     /// What came back is no answer to the question.
-    #[error("wrong answer on {0}: is it the socket of --health-socket?")]
+    #[error("wrong answer on {0}: is it a --health-socket?")]
     Wrong(PathBuf),
     /// The process says what is not well.
     #[error("{0}")]
@@ -73,8 +64,11 @@ pub enum ProbeError {
 /// # Errors
 /// [`ProbeError`]: nobody does, nobody of ours, or it is not well.
 pub async fn run(args: ProbeArgs) -> Result<String, ProbeError> {
-    if let (Some(page), Some(socket)) = (args.page(), &args.health_socket) {
-        return health(page, socket.path()).await;
+    if let Some(socket) = args.live {
+        return health("/live", socket.path()).await;
+    }
+    if let Some(socket) = args.ready {
+        return health("/ready", socket.path()).await;
     }
     let version = version_at(args.socket.endpoint.path()).await?;
     let (name, number) = (version.runtime_name, version.runtime_version);
@@ -82,16 +76,6 @@ pub async fn run(args: ProbeArgs) -> Result<String, ProbeError> {
         "{name} {number} answers on {}",
         args.socket.endpoint
     ))
-}
-
-impl ProbeArgs {
-    fn page(&self) -> Option<&'static str> {
-        match (self.live, self.ready) {
-            (true, _) => Some("/live"),
-            (_, true) => Some("/ready"),
-            _ => None,
-        }
-    }
 }
 
 async fn health(page: &str, path: &Path) -> Result<String, ProbeError> {

@@ -37,9 +37,10 @@ async fn probes_are_answered_on_a_socket_of_its_own_without_http_and_without_an_
         folder.path().join("s.sock"),
     );
     write_kubeconfig(&kubeconfig, &json!({"server": "https://127.0.0.1:1"}));
-    let endpoint = format!("--health-socket=unix://{}", socket.display());
+    let endpoint = format!("unix://{}", socket.display());
     let controller = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
-        .args(["controller", "--http-listen", "off", &endpoint])
+        .args(["controller", "--http-listen", "off"])
+        .args(["--health-socket", &endpoint])
         .env_clear()
         .env("KUBECONFIG", kubeconfig)
         .stderr(Stdio::null())

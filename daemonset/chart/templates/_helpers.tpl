@@ -96,7 +96,7 @@ ports:
 {{- end }}
 
 {{- define "phase.healthSocket" -}}
---health-socket=unix:///run/phase-csi-provider/health.sock
+unix:///run/phase-csi-provider/health.sock
 {{- end }}
 
 {{- /* In: whoever may reach the port of health and metrics. */ -}}

@@ -182,8 +182,7 @@ async fn a_hundred_and_fifty_silent_connections_stop_neither_probes_nor_promethe
 /// `probe` on a socket of health: its status, and what it writes.
 async fn probe(socket: &Path, flag: &str) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
-        .args(["probe", flag])
-        .arg(format!("--health-socket=unix://{}", socket.display()))
+        .args(["probe", flag, &format!("unix://{}", socket.display())])
         .env_clear()
         .output()
         .await
@@ -197,7 +196,7 @@ async fn a_probe_asks_the_process_itself_and_says_what_is_wrong() {
     let directory = tempfile::tempdir().unwrap();
     let health = directory.path().join("health.sock");
     let gone = format!(
-        "error: cannot connect to {}: No such file or directory (os error 2): is --health-socket that of the process?\n",
+        "error: cannot connect to {}: No such file or directory (os error 2): is it the --health-socket of the process?\n",
         health.display()
     );
     assert_eq!(probe(&health, "--live").await, (Some(1), gone));
@@ -209,7 +208,7 @@ async fn a_probe_asks_the_process_itself_and_says_what_is_wrong() {
     assert_eq!(mode & 0o777, 0o600);
     // The provider's own socket speaks another language.
     let wrong = format!(
-        "error: wrong answer on {}: is it the socket of --health-socket?\n",
+        "error: wrong answer on {}: is it a --health-socket?\n",
         daemon.socket().display()
     );
     assert_eq!(probe(&daemon.socket(), "--live").await, (Some(1), wrong));
