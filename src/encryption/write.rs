@@ -53,16 +53,8 @@ fn comments(done: &Done<'_>, out: &mut WipedBuffer) -> fmt::Result {
         None => "#    identity moved to the top, then each with this file.\n",
         Some(_) => "#    what is new moved one place down, then each with this file.\n",
     })?;
-    out.write_str("# 3. Write everything again: what is not written again stays as it is.\n")?;
     rewrite(done, out)?;
-    out.write_str(match done.rotated {
-        None => "# 4. Then remove identity, and restart: plain text is not taken any more.\n",
-        Some(_) => {
-            "\
-# 4. Only then remove the older keys, and restart. Backups of etcd from before need them.
-"
-        }
-    })
+    left(done, out)
 }
 
 fn about(first: &Provider, out: &mut WipedBuffer) -> fmt::Result {
@@ -86,21 +78,28 @@ fn about(first: &Provider, out: &mut WipedBuffer) -> fmt::Result {
     })
 }
 
+/// Writing everything again. A resource that is not defined is said and passed over, since
+/// `kubectl get` of several gives none of them then; whatever else fails ends the command.
 fn rewrite(done: &Done<'_>, out: &mut WipedBuffer) -> fmt::Result {
-    let is_wildcard = |name: &&str| name.contains('*');
-    let names = done.entry.resources.iter().map(String::as_str);
-    let (wildcards, named): (Vec<_>, Vec<_>) = names.partition(is_wildcard);
-    let named: Vec<_> = named
-        .iter()
-        .map(|name| name.trim_end_matches('.'))
-        .collect();
-    let asked = done.resources.iter().map(Resource::as_str);
-    let further: Vec<_> = asked.filter(|name| !named.contains(name)).collect();
-    let all = [further, named].concat();
-    writeln!(
-        out,
-        "#    kubectl get {} --all-namespaces -o json | kubectl replace -f -",
-        all.join(",")
+    let (wildcards, named) = names(done);
+    out.write_str(
+        "\
+# 3. Write everything again: what is not written again stays as it is. Repeat it until it says
+#    that all is written: an object may change or go meanwhile.
+#    bash -euo pipefail -c '
+#      defined=$(kubectl api-resources --verbs=list,update -o name)
+",
+    )?;
+    writeln!(out, "#      for resource in {}; do", named.join(" "))?;
+    out.write_str(
+        "\
+#        grep -qx \"$resource\" <<< \"$defined\" || { echo \"$resource: not defined\"; continue; }
+#        all=$(kubectl get \"$resource\" --all-namespaces -o name)
+#        [[ -n $all ]] || continue
+#        kubectl get \"$resource\" --all-namespaces -o json | kubectl replace -f -
+#      done
+#      echo \"all is written\"'
+",
     )?;
     if !wildcards.is_empty() {
         let wildcards = wildcards.join(", ");
@@ -110,6 +109,49 @@ fn rewrite(done: &Done<'_>, out: &mut WipedBuffer) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// What must not be left before the last step, and that step.
+fn left(done: &Done<'_>, out: &mut WipedBuffer) -> fmt::Result {
+    out.write_str("# 4. Look whether something else is left, where etcd runs:\n")?;
+    if done.rotated.is_some() {
+        return out.write_str(
+            "\
+#    etcdctl get /registry/ --prefix --print-value-only |
+#      grep -aoE \"^k8s:enc:[^:]+:v[12]:[^:]+:\" | sort | uniq -c
+#    Of what belongs to the older keys nothing may be shown.
+# 5. Only then remove the older keys, and restart. Backups of etcd from before need them.
+",
+        );
+    }
+    let (_, named) = names(done);
+    // Where those of a group lie depends on who has defined them.
+    for name in named.iter().filter(|name| !name.contains('.')) {
+        writeln!(
+            out,
+            "#    etcdctl get /registry/{name}/ --prefix --print-value-only | grep -aPc \"^k8s\\x00\""
+        )?;
+    }
+    out.write_str(
+        "\
+#    It must count 0: so many objects are plain text.
+# 5. Then remove identity, and restart: plain text is not taken any more.
+",
+    )
+}
+
+/// The resources that are written again: wildcards, and those with a name.
+fn names<'a>(done: &Done<'a>) -> (Vec<&'a str>, Vec<&'a str>) {
+    let is_wildcard = |name: &&str| name.contains('*');
+    let names = done.entry.resources.iter().map(String::as_str);
+    let (wildcards, named): (Vec<_>, Vec<_>) = names.partition(is_wildcard);
+    let named: Vec<_> = named
+        .iter()
+        .map(|name| name.trim_end_matches('.'))
+        .collect();
+    let asked = done.resources.iter().map(Resource::as_str);
+    let further: Vec<_> = asked.filter(|name| !named.contains(name)).collect();
+    (wildcards, [further, named].concat())
 }
 
 fn write_entry(entry: &Entry, out: &mut WipedBuffer) -> fmt::Result {

@@ -58,6 +58,29 @@ impl OwnApi {
         self.folder.join(name)
     }
 
+    /// Its name, which its objects have before them in etcd.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Puts an `etcdctl` beside the suite's programs that can do what our pages use of it:
+    /// the values of all keys that begin so, a line each.
+    pub fn etcdctl(&self) {
+        let script = format!(
+            r#"#!/bin/bash
+set -euo pipefail
+[[ "$1 $3 $4" = "get --prefix --print-value-only" ]]
+end=${{2%/}}0 # it follows the slash
+body=$(printf '{{"key":"%s","range_end":"%s"}}' "$(printf %s "$2" | base64 -w0)" "$(printf %s "$end" | base64 -w0)")
+curl -sS "http://{ETCD}/v3/kv/range" -d "$body" | {{ grep -o '"value":"[^"]*"' || true; }} |
+  while IFS=: read -r _ value; do tr -d '"' <<< "$value" | base64 -d; echo; done
+"#
+        );
+        let file = self.folder.join("etcdctl");
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
     /// Ends it.
     pub async fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {

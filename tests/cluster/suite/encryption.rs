@@ -114,19 +114,31 @@ impl Scene {
         }
     }
 
-    /// Runs the command that a printed configuration names for writing everything
-    /// again, and shows that nobody else sees a difference.
+    /// Runs the command that a printed configuration names for writing everything again,
+    /// and shows that nobody else sees a difference.
     async fn rewrite_by_the_command_of(&self, configuration: &str) {
         let before = self.owners().await;
-        let lines = configuration.lines();
-        let mut commands = lines.filter_map(|line| line.strip_prefix("#    kubectl "));
-        let command = format!("kubectl {}", commands.next().expect("it is documented"));
-        assert!(include_str!("../../../docs/encryption-at-rest.md").contains(&command));
-        let said = self.api.kubectl(&command).await.unwrap();
+        let rewrite = step(configuration, "# 3. ");
+        assert!(rewrite.starts_with("bash -euo pipefail -c '"), "{rewrite}");
+        let said = self.api.kubectl(&rewrite).await.unwrap();
+        assert!(said.ends_with("all is written\n"), "{said}");
         for name in NAMES {
             assert!(said.contains(&format!("secret/{name} replaced")), "{said}");
         }
         assert_eq!(self.owners().await, before);
+    }
+
+    /// What is left, as the command of the next step shows it.
+    async fn left_by_the_command_of(&self, configuration: &str) -> String {
+        // Of this API server's own part of etcd.
+        let own = format!("etcdctl get /{}/", self.api.name());
+        let look = step(configuration, "# 4. ").replace("etcdctl get /registry/", &own);
+        let look = look.lines().filter(|line| !line.ends_with('.'));
+        let look = look.collect::<Vec<_>>().join("\n");
+        self.api.etcdctl();
+        // Where nothing is left, `grep` finds nothing.
+        let look = format!("export PATH=$HOME:$PATH; ({look}) || [ $? = 1 ]");
+        self.api.kubectl(&look).await.unwrap()
     }
 
     /// Who owns which field of the Secrets.
@@ -140,6 +152,21 @@ impl Scene {
         }
         owners
     }
+}
+
+/// The commands of a step of the comments, as they are printed.
+fn step(configuration: &str, number: &str) -> String {
+    let (_, rest) = configuration.split_once(number).expect("it is there");
+    let is_step = |line: &str| line.starts_with("# ") && line[2..].starts_with(char::is_numeric);
+    let lines = rest.lines().skip(1);
+    let lines = lines.take_while(|line| line.starts_with('#') && !is_step(line));
+    let commands = lines.filter_map(|line| line.strip_prefix("#    "));
+    let commands = commands.skip_while(|line| {
+        !["bash ", "etcdctl "]
+            .iter()
+            .any(|program| line.starts_with(program))
+    });
+    commands.collect::<Vec<_>>().join("\n")
 }
 
 /// Who writes managed Secrets.
@@ -167,7 +194,11 @@ async fn rotated(scene: &Scene, configuration: &str, arguments: &[&str]) -> Stri
 async fn a_key_is_rotated(provider: &'static str) {
     let mut scene = Scene::new(provider);
     let prefix = |key: &str| format!("k8s:enc:{provider}:v1:{key}:");
-    let first = encryption_config(&["--provider", provider]).await;
+    // One of them is no resource of this cluster.
+    let resources = ["secrets", "configmaps", "pandas.awesome.bears.example"];
+    let resources = resources.map(|name| format!("--resource={name}"));
+    let resources = resources.each_ref().map(String::as_str);
+    let first = encryption_config(&[&["--provider", provider], &resources[..]].concat()).await;
     scene.restart(Some(&first)).await;
     scene.write_all().await;
     scene.all_stored_as(&prefix("key-1")).await;
@@ -177,7 +208,13 @@ async fn a_key_is_rotated(provider: &'static str) {
     scene.restart(Some(&second)).await;
     scene.all_stored_as(&prefix("key-1")).await;
     scene.all_readable().await;
+    let is_of = |line: &str, key: &str| line.ends_with(&prefix(key));
+    let left = scene.left_by_the_command_of(&second).await;
+    assert!(left.lines().any(|line| is_of(line, "key-1")), "{left}");
     scene.rewrite_by_the_command_of(&second).await;
+    let left = scene.left_by_the_command_of(&second).await;
+    assert!(left.lines().all(|line| is_of(line, "key-2")), "{left}");
+    assert!(!left.is_empty());
     scene.all_stored_as(&prefix("key-2")).await;
 
     scene.restart(Some(&without_key(&second, "key-1"))).await;
@@ -207,7 +244,12 @@ async fn from_plain_text_to_secretbox() {
         "nothing changes by itself"
     );
     scene.all_readable().await;
+    let left = scene.left_by_the_command_of(&first).await;
+    let all = NAMES.len() + 1;
+    assert_eq!(left, format!("{all}\n"), "all is plain text");
     scene.rewrite_by_the_command_of(&first).await;
+    let left = scene.left_by_the_command_of(&first).await;
+    assert_eq!(left, "0\n", "none is");
     scene.all_stored_as("k8s:enc:secretbox:v1:key-1:").await;
 
     // Whatever is written meanwhile is plain text, and the controller looks at each

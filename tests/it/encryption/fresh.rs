@@ -87,9 +87,10 @@ async fn resources_and_the_name_of_the_key_can_be_chosen() {
     );
     let found = providers(&text, 0);
     assert_eq!(names(&found[0]["secretbox"]["keys"]), ["2026-11_a.b"]);
-    assert!(text.contains(
-        "\n#    kubectl get secrets,configmaps,widgets.shop.example --all-namespaces -o json | kubectl replace -f -\n"
-    ), "{text}");
+    assert!(
+        text.contains("\n#      for resource in secrets configmaps widgets.shop.example; do\n"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -126,7 +127,8 @@ async fn the_next_commands_stand_at_the_top() {
             "install -m 600 encryption.yaml /etc/kubernetes/encryption.yaml\n",
             "--encryption-provider-config=/etc/kubernetes/encryption.yaml",
             "restart",
-            "\n#    kubectl get secrets --all-namespaces -o json | kubectl replace -f -\n",
+            "\n#      for resource in secrets; do\n",
+            "\n#    etcdctl get /registry/secrets/ --prefix --print-value-only | grep -aPc \"^k8s\\x00\"\n",
             "remove identity",
         ] {
             assert!(comments.contains(part), "{part} in {comments}");

@@ -179,9 +179,10 @@ async fn a_wildcard_takes_secrets_too() {
         let after = providers(&text, 1);
         assert_eq!(names(&after[0]["secretbox"]["keys"]), ["key-1", "a"]);
         let expected = format!(
-            "#    kubectl get secrets,configmaps --all-namespaces -o json | kubectl replace -f -\n#    and likewise whatever else {wildcard} stands for\n"
+            "#      echo \"all is written\"'\n#    and likewise whatever else {wildcard} stands for\n"
         );
         assert!(text.contains(&expected), "{text}");
+        assert!(text.contains("\n#      for resource in secrets configmaps; do\n"));
     }
 }
 
@@ -191,7 +192,8 @@ async fn the_comments_name_the_new_key_and_what_is_to_be_rewritten() {
     for part in [
         "# secretbox with key-3 is new and comes first.\n",
         "what is new moved one place down",
-        "kubectl get secrets,configmaps --all-namespaces -o json | kubectl replace -f -\n",
+        "\n#      for resource in secrets configmaps; do\n",
+        "# 4. Look whether something else is left",
         "Only then remove the older keys",
     ] {
         assert!(text.contains(part), "{part} in {text}");
