@@ -9,11 +9,11 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use phase_csi_cluster::{Controller, Line, OwnApi, Programs, eventually, secret};
+use phase_csi_cluster::{Controller, Line, OwnApi, Programs, Way, eventually, secret};
 use serde_json::json;
 
 use super::uid;
-use played::{FINALIZER, Operator, Watch, managers};
+use played::{FINALIZER, OPERATOR, Operator, Watch, managers};
 
 const PAGE: &str = include_str!("../../../../docs/moving-from-the-operator.md");
 const CRD_V1: &str = include_str!("operator/crd-v1.yaml");
@@ -35,9 +35,20 @@ async fn the_operators_secrets_are_taken_over_without_a_moment_without_them_and_
     let mut controller = Controller::prepare(api.programs(), "moving", secrets).await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemonset");
     symlink(root, controller.folder().join("daemonset")).unwrap();
+    Operator::chart(&controller);
+    // Through a way that knows what was asked.
+    controller.way = Some(Way::open(&api.programs(), &controller.folder()).await);
+    // Somebody's application beside the operator.
+    let beside = "kubectl --namespace default create deployment shop --image=none";
+    run(&controller, beside).await;
     there_from_v1(&mut controller).await;
     back_to_v1(&mut controller).await;
     there_from_v2(&mut controller).await;
+    assert_eq!(
+        replicas(&controller, "shop").await,
+        "1",
+        "nobody touched it"
+    );
     api.stop().await;
 }
 
@@ -89,6 +100,7 @@ async fn there_from_v1(controller: &mut Controller) {
             "phase-csi-provider Apply"
         ]
     );
+    classes_are_looked_at_once_they_are_defined(controller).await;
     let note = adopted(controller, "moving/shop").await;
     assert_eq!(
         note,
@@ -136,19 +148,30 @@ async fn back_to_v1(controller: &mut Controller) {
     let fields = json!([{"secretName": "ours", "secretNamespace": "moving", "onConflict": "Take"}]);
     controller.resource("ours", fields).await;
     let watch = Watch::start(&controller.namespace).await;
+    // As whoever upgrades without Helm does it: then Helm's own notes are gone from it.
+    run(controller, "kubectl replace -f daemonset/crd.yaml").await;
+    let before = run(controller, "kubectl get phasesecrets -o name").await;
     for command in commands("## Back") {
+        if command.contains(" rollout status ") {
+            assert_eq!(replicas(controller, OPERATOR).await, "1");
+            continue; // nobody runs pods here
+        }
         if command.contains("--server-side") {
             std::fs::write(controller.folder().join("operator-crd.yaml"), CRD_V1).unwrap();
         }
         run(controller, &command).await;
-        if command.starts_with("helm ") {
+        if command.starts_with("helm upgrade ") {
             let [replica] = controller.replicas.as_mut_slice() else {
                 panic!("one");
             };
             assert!(replica.stop().await, "it stops as it should");
             controller.replicas.clear();
-            let left = run(controller, "kubectl -n kube-system get deployments -o name").await;
-            assert_eq!(left, "");
+            if command.contains("controller.enabled=false") {
+                let left = run(controller, "kubectl -n kube-system get deployments -o name").await;
+                assert_eq!(left, "");
+                let after = run(controller, "kubectl get phasesecrets -o name").await;
+                assert_eq!(after, before, "no resource has gone with the definition");
+            }
         }
     }
     watch.never_without("shop", &["KEY", "LATER"]).await;
@@ -209,7 +232,7 @@ async fn there_from_v2(controller: &mut Controller) {
         .unwrap();
     let helm = commands("## There")
         .into_iter()
-        .find(|command| command.starts_with("helm "));
+        .find(|command| command.starts_with("helm upgrade "));
     run(controller, &helm.unwrap()).await;
     controller.add_replica();
     let operator = Operator::of_go(controller).await;
@@ -257,20 +280,22 @@ async fn there_from_v2(controller: &mut Controller) {
 
 /// Runs the commands of the way there; our program starts where its Deployment is made.
 async fn moved(controller: &mut Controller) {
+    for command in commands("## Before") {
+        let said = run(controller, &command).await;
+        assert!(
+            !command.contains(" grep ") || said.contains(OPERATOR),
+            "{said}"
+        );
+    }
     for command in commands("## There") {
         run(controller, &command).await;
-        if command.starts_with("helm ") {
+        if command.starts_with("helm upgrade ") {
             let made = run(controller, "kubectl -n kube-system get deployments -o name").await;
             assert_eq!(made, "deployment.apps/phase-csi-provider-controller\n");
             controller.add_replica();
         }
         if command.contains(" scale ") {
-            let scaled = run(
-                controller,
-                "kubectl -n phase-operator get deployments -o jsonpath={..spec.replicas}",
-            )
-            .await;
-            assert_eq!(scaled, "0");
+            assert_eq!(replicas(controller, OPERATOR).await, "0");
         }
     }
 }
@@ -313,4 +338,40 @@ async fn adopted(controller: &Controller, secret: &str) -> String {
         events.into_iter().find(is_it).map(|(_, note)| note)
     })
     .await
+}
+
+/// How many replicas a Deployment of `default` is to have.
+async fn replicas(controller: &Controller, deployment: &str) -> String {
+    let get =
+        format!("kubectl -n default get deployment {deployment} -o jsonpath={{.spec.replicas}}");
+    run(controller, &get).await
+}
+
+/// The driver's definitions are not there yet, and are not asked for over and over.
+async fn classes_are_looked_at_once_they_are_defined(controller: &Controller) {
+    let asked = controller.way.as_ref().unwrap().asked();
+    let asked = asked
+        .iter()
+        .filter(|asked| asked.path.contains("/secretproviderclasses"));
+    let count = asked.count();
+    assert!((1..=10).contains(&count), "{count} questions");
+    let classes = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube/crds.yaml");
+    let define = format!("kubectl apply -f {}", classes.display());
+    run(controller, &define).await;
+    run(
+        controller,
+        "kubectl wait --for=condition=Established crd --all",
+    )
+    .await;
+    let parameters = json!({
+        "phaseApp": "shop", "phaseHost": controller.phase.url(), "mirror": "- secretName: mirrored",
+    });
+    let namespace = &controller.namespace;
+    namespace.class("mirrored", parameters, json!([])).await;
+    controller.shows("mirrored", "KEY", "canary-key").await;
+    namespace.delete_class("mirrored").await;
+    eventually("the mirror to go", async || {
+        namespace.secret("mirrored").await.is_none().then_some(())
+    })
+    .await;
 }

@@ -15,6 +15,20 @@ use tokio::task::JoinHandle;
 /// What version 1 leaves on every resource.
 pub(super) const FINALIZER: &str = "kopf.zalando.org/KopfFinalizerMarker";
 
+/// Its chart, its release, and its Deployment.
+pub(super) const OPERATOR: &str = "phase-kubernetes-operator";
+
+const DEPLOYMENT: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: phase-kubernetes-operator}
+spec:
+  selector: {matchLabels: {app: operator}}
+  template:
+    metadata: {labels: {app: operator}}
+    spec: {containers: [{name: operator, image: none}]}
+";
+
 /// A generation of it.
 pub(super) struct Operator<'a> {
     controller: &'a Controller,
@@ -33,9 +47,18 @@ impl<'a> Operator<'a> {
         Self::new(controller, "manager", false).await
     }
 
+    /// Its chart, where a repository called `phase` would have it.
+    pub(super) fn chart(controller: &Controller) {
+        let chart = controller.folder().join("phase").join(OPERATOR);
+        std::fs::create_dir_all(chart.join("templates")).unwrap();
+        let about = format!("apiVersion: v2\nname: {OPERATOR}\nversion: 1.4.1\n");
+        std::fs::write(chart.join("Chart.yaml"), about).unwrap();
+        std::fs::write(chart.join("templates/deployment.yaml"), DEPLOYMENT).unwrap();
+    }
+
     async fn new(controller: &'a Controller, manager: &'static str, has_finalizer: bool) -> Self {
-        let made = "kubectl create namespace phase-operator && kubectl -n phase-operator create deployment operator --image=none";
-        drop(controller.kubectl(made).await); // it may be there
+        let made = format!("helm install {OPERATOR} phase/{OPERATOR} --namespace default");
+        drop(controller.kubectl(&made).await); // it may be there
         Self {
             controller,
             manager,
