@@ -6,6 +6,7 @@ mod drift;
 mod patience;
 mod place;
 mod touched;
+mod workloads;
 
 pub use args::ControllerArgs;
 

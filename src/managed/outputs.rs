@@ -116,7 +116,12 @@ async fn follow<U, K: Owner>(
         content: &one.followed.content,
     });
     let changes: Vec<_> = changes.collect();
-    let done = redeploy(&context.client, &changes, plan.redeploy.as_deref()).await;
+    let done = redeploy(
+        (&context.client, &context.candidates),
+        &changes,
+        plan.redeploy.as_deref(),
+    )
+    .await;
     let is_new = |one: &&mut Written<'_>| one.is_new;
     let has_news = written.iter().any(is_new);
     for one in written {

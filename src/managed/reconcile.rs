@@ -14,6 +14,7 @@ use tracing::{error, warn};
 
 use super::adopt;
 use super::backoff::{self, Backoff};
+use super::candidates::Candidates;
 use super::contents;
 use super::health::States;
 use super::ledger::Ledger;
@@ -49,6 +50,8 @@ pub(super) struct Context<U, K: Owner> {
     pub(super) snapshot: Arc<Snapshot<U>>,
     /// The tokens that were read a moment ago.
     pub(super) tokens: Arc<Tokens>,
+    /// Where workloads are that wish to be restarted.
+    pub(super) candidates: Arc<Candidates>,
     /// Whose turn it is.
     pub(super) turns: Arc<Turns>,
     /// Who reads with which token.

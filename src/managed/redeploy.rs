@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info};
 
 use super::apply::{WITHIN, as_ours};
+use super::candidates::Candidates;
 use super::plan::SecretName;
 
 /// The annotation by which a workload wishes to be restarted; `"false"` takes it back.
@@ -151,7 +152,7 @@ impl Workload for CronJob {
 /// Secrets' namespaces: once each, however many of the Secrets it uses. Trying again
 /// restarts only those that were not.
 pub async fn redeploy(
-    client: &kube::Client,
+    (client, candidates): (&kube::Client, &Candidates),
     changes: &[Change<'_>],
     selector: Option<&str>,
 ) -> Restarts {
@@ -164,6 +165,7 @@ pub async fn redeploy(
     for (namespace, changes) in by_namespace {
         let mut round = Round {
             client,
+            candidates,
             namespace,
             changes,
             selector,
@@ -181,6 +183,7 @@ pub async fn redeploy(
 /// The workloads of one namespace.
 struct Round<'a, 'b> {
     client: &'a kube::Client,
+    candidates: &'a Candidates,
     namespace: &'a str,
     changes: Vec<Change<'a>>,
     selector: Option<&'a str>,
@@ -245,6 +248,9 @@ impl<'a> Round<'a, '_> {
         &self,
         workloads: &Api<W>,
     ) -> Result<Vec<(W, Vec<Change<'a>>)>, Failure> {
+        if !self.candidates.may_be::<W>(self.namespace) {
+            return Ok(Vec::new());
+        }
         let wanted = ListParams {
             label_selector: self.selector.map(str::to_owned),
             ..ListParams::default()

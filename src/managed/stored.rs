@@ -17,19 +17,34 @@ use tracing::{debug, info, warn};
 use super::adopt::{self, FINALIZER};
 use super::api::watching;
 use super::apply::{WITHIN, as_ours};
+use super::room::Kept;
 use super::status::{Reason, State, conditions};
+use crate::quota::{Budget, Exceeded};
 
 /// So much is told of what is wrong.
 const LONGEST: usize = 200;
 
+/// So many are read at once: each may have a megabyte, which nobody has bounded yet.
+const PAGE: u32 = 25;
+
 /// Why an object cannot be looked at.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the resource was stored under another definition and cannot be read: {field}: {problem}: mend it (kubectl edit)"
-)]
-pub struct Unreadable {
-    field: String,
-    problem: String,
+pub enum Unreadable {
+    /// A field is not what it should be.
+    #[error(
+        "the resource was stored under another definition and cannot be read: {field}: {problem}: mend it (kubectl edit)"
+    )]
+    Field {
+        /// The field.
+        field: String,
+        /// Why.
+        problem: String,
+    },
+    /// It takes more than its namespace may have.
+    #[error(
+        "the resource has no room in the controller: {0}: make it smaller, or delete others of its namespace"
+    )]
+    NoRoom(Exceeded),
 }
 
 /// Watches the objects of a kind in a namespace, or in all. Those that cannot be read
@@ -37,6 +52,7 @@ pub struct Unreadable {
 pub(super) fn stored<K>(
     client: &Client,
     namespace: Option<&str>,
+    room: Budget,
 ) -> impl Stream<Item = Result<Event<K>, Error>> + Send + use<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -53,8 +69,25 @@ where
         None => Api::all_with(client.clone(), &kind),
     };
     let client = client.clone();
-    watcher(api, watching()).filter_map(move |event| {
+    let mut kept = Kept::new(room);
+    watcher(api, watching().page_size(PAGE)).filter_map(move |event| {
         let (client, kind) = (client.clone(), kind.clone());
+        let refused = match &event {
+            Ok(Event::Init) => {
+                kept.begins();
+                None
+            }
+            Ok(Event::InitApply(object) | Event::Apply(object)) => kept.take(object).err(),
+            Ok(Event::InitDone) => {
+                kept.ends();
+                None
+            }
+            Ok(Event::Delete(object)) => {
+                kept.gone(object);
+                None
+            }
+            Err(_) => None,
+        };
         async move {
             let (object, readable): (_, fn(K) -> Event<K>) = match event {
                 Err(error) => return Some(Err(error)),
@@ -64,7 +97,11 @@ where
                 Ok(Event::InitApply(object)) => (object, Event::InitApply),
                 Ok(Event::Apply(object)) => (object, Event::Apply),
             };
-            let error = match read::<K>(&object) {
+            let read = match refused {
+                Some(exceeded) => Err(Unreadable::NoRoom(exceeded)),
+                None => read::<K>(&object),
+            };
+            let error = match read {
                 Ok(read) => return Some(Ok(readable(read))),
                 Err(error) => error,
             };
@@ -91,7 +128,7 @@ fn read<K: DeserializeOwned>(object: &DynamicObject) -> Result<K, Unreadable> {
         value["status"].take();
         K::deserialize(&value).map_err(|_| error)
     });
-    read.map_err(|error| Unreadable {
+    read.map_err(|error| Unreadable::Field {
         field: field::<K>(&value, &error),
         problem: error.to_string().chars().take(LONGEST).collect(),
     })

@@ -69,8 +69,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 # Restarts: which annotated workloads use a changed Secret or mount a changed class, and an annotation
 # in their pod templates. Watched is their metadata alone.
 - {apiGroups: [apps], resources: [deployments, statefulsets, daemonsets], verbs: [get, list, watch, patch]}
-# What cannot be restarted, and is said.
-- {apiGroups: [batch], resources: [jobs, cronjobs], verbs: [list]}
+# What cannot be restarted, and is said. Watched is its metadata alone.
+- {apiGroups: [batch], resources: [jobs, cronjobs], verbs: [list, watch]}
 # Events on the resources; patch: the same event again counts.
 - {apiGroups: [events.k8s.io], resources: [events], verbs: [create, patch]}
 {{- end }}

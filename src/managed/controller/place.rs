@@ -9,13 +9,14 @@ use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::{StreamExt, TryStreamExt, select, unfold};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{self, Action, Config, ReconcileRequest, applier, trigger_self};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
@@ -25,19 +26,21 @@ use super::alone::alone;
 use super::drift::{MOST_POKES, pokes};
 use super::patience::{is_undefined, patient};
 use super::touched::touched;
+use super::workloads::{follow, look_for};
 use crate::managed::adopt::Released;
 use crate::managed::api;
 use crate::managed::backoff::{Backoff, LONGEST};
-use crate::managed::follow::{self, Following, wishing};
+use crate::managed::candidates::Candidates;
+use crate::managed::follow::Following;
 use crate::managed::health::{Health, States, Unlisted};
 use crate::managed::ledger::Ledger;
 use crate::managed::news::{Readers, news};
 use crate::managed::owner::{Owner, Owners};
 use crate::managed::policy::Policy;
 use crate::managed::reconcile::{Context, defect, reconcile};
-use crate::managed::redeploy::Workload;
 use crate::managed::refused::Refused;
 use crate::managed::resource::PhaseSecret;
+use crate::managed::room::room;
 use crate::managed::stored::stored;
 use crate::managed::take_back::bury;
 use crate::managed::tell::recorder;
@@ -45,10 +48,11 @@ use crate::managed::token::Tokens;
 use crate::managed::turns::Turns;
 use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::Client;
+use crate::quota::Budget;
 use crate::snapshot::Snapshot;
 
 /// Changes of one resource within this time are one.
-const TOGETHER: Duration = Duration::from_millis(10);
+pub(super) const TOGETHER: Duration = Duration::from_millis(10);
 
 /// All resources may wait for their turn: who waits takes little, and whose turn it is
 /// depends on who waits.
@@ -68,6 +72,8 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
     let (ledger, later) = Ledger::new(live.clone().into());
     let shared = Shared {
         tokens: Arc::default(),
+        candidates: Arc::default(),
+        room: room(),
         turns: Arc::new(Turns::new(concurrency)),
         snapshot,
         ledger: Arc::new(ledger),
@@ -113,9 +119,12 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
             pace: Arc::clone(&pace),
             figures: Arc::clone(&place.health.figures),
         });
-        running.spawn(place.clone().follow::<Deployment>(Arc::clone(&following)));
-        running.spawn(place.clone().follow::<StatefulSet>(Arc::clone(&following)));
-        running.spawn(place.clone().follow::<DaemonSet>(following));
+        let watch = || (place.clone(), Arc::clone(&shared.candidates));
+        running.spawn(follow::<Deployment>(watch(), Arc::clone(&following)));
+        running.spawn(follow::<StatefulSet>(watch(), Arc::clone(&following)));
+        running.spawn(follow::<DaemonSet>(watch(), following));
+        running.spawn(look_for::<Job>(watch()));
+        running.spawn(look_for::<CronJob>(watch()));
     }
     let classes = classes.into_iter().zip(class_writers);
     for ((place, store), poked) in places.iter().zip(classes).zip(poked_classes) {
@@ -139,6 +148,9 @@ where
 #[derive(Clone)]
 struct Shared {
     tokens: Arc<Tokens>,
+    candidates: Arc<Candidates>,
+    /// For all that is watched.
+    room: Budget,
     /// Of all kinds and places together.
     turns: Arc<Turns>,
     snapshot: Arc<Snapshot<Arc<Client>>>,
@@ -190,7 +202,7 @@ impl Place {
         shared: Shared,
         listed: BoxFuture<'static, ()>,
     ) {
-        let changed = stored::<K>(&self.watching, self.namespace.as_deref());
+        let changed = stored::<K>(&self.watching, self.namespace.as_deref(), shared.room);
         let changed = patient(changed).modify(K::thin).reflect(writer);
         let changed = touched(changed, resources.clone());
         let readers = Arc::new(Readers::default());
@@ -206,6 +218,7 @@ impl Place {
             states: States::new(Arc::clone(&health.figures)),
             snapshot: shared.snapshot,
             tokens: shared.tokens,
+            candidates: shared.candidates,
             turns: shared.turns,
             readers,
             hosts: self.hosts,
@@ -270,47 +283,6 @@ impl Place {
         };
         // In one task, since a store wakes one of those that wait for it.
         tokio::join!(work, bury(&context, gone), listed);
-    }
-}
-
-impl Place {
-    /// Restarts workloads of one kind that mount a class which has changed.
-    async fn follow<W: Workload>(self, all: Arc<Following<Arc<Client>>>) {
-        let (workloads, writer) = reflector::store();
-        let watched = watcher(self.api::<PartialObjectMeta<W>>(), api::watching());
-        let wishing = watched.filter_map(|event| ready(event.map(wishing).transpose()));
-        let changed = patient(wishing).reflect(writer).applied_objects();
-        let readers = Arc::new(Readers::default());
-        let changes = news(all.snapshot.news(), Arc::clone(&readers), workloads.clone());
-        let context = Arc::new(follow::Context {
-            all,
-            workloads: workloads.clone(),
-            readers,
-            known: Mutex::default(),
-        });
-        let changes = changes.map(Ok).map_ok(ReconcileRequest::from);
-        let config = Config::default()
-            .debounce(TOGETHER)
-            .concurrency(self.concurrency);
-        let never = |_, _: &std::convert::Infallible, _| Action::await_change();
-        let one = |object: Arc<_>, context| {
-            let again = || Ok(Action::requeue(LONGEST));
-            alone(follow::reconcile(object, context), ready(again()), again())
-        };
-        let work = applier(
-            one,
-            never,
-            context,
-            workloads,
-            select(trigger_self(changed, ()), changes),
-            config,
-        );
-        let mut work = pin!(work);
-        while let Some(done) = work.next().await {
-            if let Err(controller::Error::QueueError(error)) = done {
-                say(&self.health, &error);
-            }
-        }
     }
 }
 

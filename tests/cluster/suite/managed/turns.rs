@@ -122,8 +122,25 @@ async fn usual(name: &str, resources: &[DynamicObject]) -> (Controller, Way) {
     (controller, way)
 }
 
+/// Lists of anything that has a pod template.
+fn lists(asked: &[Asked]) -> Vec<&str> {
+    let kinds = [
+        "deployments",
+        "statefulsets",
+        "daemonsets",
+        "jobs",
+        "cronjobs",
+    ];
+    let is_list = |path: &&str| {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        !query.contains("watch=") && kinds.iter().any(|kind| path.ends_with(kind))
+    };
+    let paths = asked.iter().map(|asked| asked.path.as_str());
+    paths.filter(is_list).collect()
+}
+
 #[tokio::test]
-async fn a_change_of_fifty_resources_is_fifty_rounds() {
+async fn a_change_of_fifty_resources_is_fifty_rounds_and_no_list() {
     const CHANGES: usize = 50;
     let names: Vec<_> = (0..CHANGES).map(|number| format!("one-{number}")).collect();
     let resources: Vec<_> = names.iter().map(|name| slow(name, &named(name))).collect();
@@ -156,6 +173,8 @@ async fn a_change_of_fifty_resources_is_fifty_rounds() {
         more <= allowed,
         "{more} rounds in {passed} s, not {allowed}"
     );
+    let asked = way.asked();
+    assert_eq!(lists(&asked), [""; 0]);
 }
 
 /// A resource with 300 Secrets, and one with a Secret that somebody deletes meanwhile: what
