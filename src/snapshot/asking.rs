@@ -18,7 +18,7 @@ use super::upstream::{self, Errand, Lost, Upstream};
 use super::view::{Confirmed, Listing, Rows, View, amount};
 use crate::deadline::Deadline;
 use crate::phase::Error;
-use crate::phase::client::{Asked, parsed};
+use crate::phase::client::{Asked, parse};
 use crate::phase::directory::Directory;
 use crate::phase::environment::Table;
 use crate::phase::keyring::Keyring;
@@ -110,17 +110,20 @@ async fn ask_tokens<U: Upstream>(
     pass: Option<Pass>,
 ) -> Result<Arc<View>, Lost> {
     let (body, asked, memory) = ask(shared, credential, credential.asked(None), pass).await?;
-    let target = credential.asked(None).target();
     memory.take(footprint(&body)).map_err(Error::from)?;
-    let directory: Directory = parsed(body.clone(), target).await?;
+    let (target, bytes) = (credential.asked(None).target(), body.len());
+    let read = move || -> Result<Listing, Error> {
+        let directory: Directory = parse(&body, &target)?;
+        Ok(Listing::new(directory, body, memory))
+    };
+    let listing = shared.in_turn(&credential.tenant, bytes, read).await;
+    let listing = listing.map_err(Error::from)??;
     // A share that does not open must not take the place of one that does.
-    Keyring::unlock(&credential.token, &directory.answer().wrapped_key_share).map_err(|error| {
-        Lost {
-            refusal: Error::from(error).into(),
-            loss: Loss::Nothing,
-        }
+    let share = &listing.directory.answer().wrapped_key_share;
+    Keyring::unlock(&credential.token, share).map_err(|error| Lost {
+        refusal: Error::from(error).into(),
+        loss: Loss::Nothing,
     })?;
-    let listing = Listing::new(directory, body, memory);
     let confirmed = Confirmed::at(asked, shared.moment());
     let known = shared.known_environments(credential);
     let lost = known.into_iter().filter(|id| listing.stamp(id).is_none());
@@ -289,7 +292,7 @@ async fn ask_rows<U: Upstream>(
     let reading = memory.sibling();
     reading.take(footprint(&body)).map_err(Error::from)?;
     let rows = Rows::new(stamp, body, memory);
-    let table = rows.table(target).await?;
+    let table = rows.table(shared, target).await?;
     Ok(keep(shared, credential, id, rows, &table))
 }
 

@@ -353,7 +353,7 @@ async fn read<U>(
     memory.take(wanted)?;
     rows.charge_agreed()?;
     let target = entry.credential.asked(Some(id)).target();
-    let table = rows.table(target).await?;
+    let table = rows.table(shared, target).await?;
     shared.tables.keep(&table, wanted);
     let agreed = Arc::clone(&rows.agreed);
     lock(used).push((id.to_owned(), rows));

@@ -28,7 +28,7 @@ use super::{Figures, News, Settings, Source, Tally, digest, poll};
 use crate::phase::Error;
 use crate::phase::directory::Directory;
 use crate::phase::token::Token;
-use crate::quota::{Allowance, Budget, Exceeded, Meter, Pool, Tenant};
+use crate::quota::{Allowance, Budget, Exceeded, Meter, Pool, Stopped, Tenant};
 use crate::random::random;
 
 /// What every mount, poll and question has in common.
@@ -116,6 +116,20 @@ impl<U> Shared<U> {
         }
     }
 
+    /// Reads so many bytes, or does whatever takes as long, in a turn of the tenant's.
+    pub(super) async fn in_turn<T: Send + 'static>(
+        &self,
+        tenant: &Tenant,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        // Below this size it takes less than a switch of threads.
+        if bytes <= READ_AT_ONCE {
+            return Ok(work());
+        }
+        self.pool.job(tenant).run(move |_| work()).await
+    }
+
     /// The moment for the disk, if there is one.
     pub(super) fn moment(&self) -> Option<Moment> {
         self.store.as_ref().map(Store::now)
@@ -125,20 +139,23 @@ impl<U> Shared<U> {
     pub(super) async fn load(&self, credential: &Credential) {
         let Some(store) = &self.store else { return };
         let load = async || {
-            if let Some(loaded) = store.load(&credential.disk).await {
-                self.take(credential, loaded);
+            if let Some(mut loaded) = store.load(&credential.disk).await {
+                // Nothing was opened before it is known what lay there.
+                credential.state().pins = Pins::recalled(std::mem::take(&mut loaded.pins));
+                let tokens = loaded.tokens.clone();
+                let read = move || serde_json::from_slice(&tokens);
+                let (tenant, bytes) = (&credential.tenant, loaded.tokens.len());
+                // What Phase sent was read before it was kept; a later version may know
+                // better.
+                if let Ok(Ok(directory)) = self.in_turn(tenant, bytes, read).await {
+                    self.take(credential, directory, loaded);
+                }
             }
         };
         credential.loaded.get_or_init(load).await;
     }
 
-    fn take(&self, credential: &Credential, loaded: Loaded) {
-        // Nothing was opened before it is known what lay there.
-        credential.state().pins = Pins::recalled(loaded.pins);
-        // What Phase sent was read before it was kept; a later version may know better.
-        let Ok(directory) = serde_json::from_slice(&loaded.tokens) else {
-            return;
-        };
+    fn take(&self, credential: &Credential, directory: Directory, loaded: Loaded) {
         // What has no room is asked for again, when there is some.
         let Ok((listing, rows)) = self.recalled(
             credential,
@@ -363,6 +380,9 @@ impl<U: Upstream> Shared<U> {
 const ENTRY_BYTES: u64 = 1 << 10;
 /// What a credential takes beside what it sees, its poll and its places in maps included.
 const CREDENTIAL_BYTES: u64 = 4 << 10;
+
+/// What is read without another thread.
+const READ_AT_ONCE: usize = 16 << 10;
 
 /// So many news may wait for a reader.
 const MOST_NEWS: usize = 1_024;

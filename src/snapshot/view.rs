@@ -11,10 +11,12 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::disk::Moment;
+use super::shared::Shared;
 use super::times::{Fetched, Proven};
 use super::{digest, lock};
+use crate::phase::Error;
 use crate::phase::agreed::Agreed;
-use crate::phase::client::{ClientError, Target, parsed};
+use crate::phase::client::{Target, parse};
 use crate::phase::directory::Directory;
 use crate::phase::environment::Table;
 use crate::phase::wire::{EnvironmentKey, TokensAnswer};
@@ -270,13 +272,20 @@ impl Rows {
     /// What they say; they are read once for all who want to know it at the same time.
     ///
     /// # Errors
-    /// [`ClientError::AnswerMalformed`].
-    pub(super) async fn table(&self, target: Target) -> Result<Arc<Table>, ClientError> {
+    /// It is not what Phase sends, or there was no turn.
+    pub(super) async fn table<U>(
+        &self,
+        shared: &Shared<U>,
+        target: Target,
+    ) -> Result<Arc<Table>, Error> {
         let mut known = self.table.lock().await;
         if let Some(table) = known.upgrade() {
             return Ok(table);
         }
-        let table: Arc<Table> = Arc::new(parsed(self.body.clone(), target).await?);
+        let (body, tenant) = (self.body.clone(), self.memory.tenant());
+        let read = move || parse(&body, &target);
+        let table: Table = shared.in_turn(tenant, self.body.len(), read).await??;
+        let table = Arc::new(table);
         *known = Arc::downgrade(&table);
         Ok(table)
     }

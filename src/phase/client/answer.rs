@@ -126,7 +126,10 @@ impl Body<'_> {
 }
 
 /// The answer in the body; an error says where it is wrong, not what is there.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8], target: &Target) -> Result<T, ClientError> {
+///
+/// # Errors
+/// [`ClientError::AnswerMalformed`].
+pub fn parse<T: DeserializeOwned>(body: &[u8], target: &Target) -> Result<T, ClientError> {
     serde_json::from_slice(body).map_err(|error| ClientError::AnswerMalformed {
         target: target.clone(),
         fault: match error.classify() {

@@ -24,6 +24,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
+pub use answer::parse;
 pub use authorization::{Authorization, UnusableBearer};
 pub use ca::CaFileError;
 pub use error::{CertificateFault, ClientError, Endpoint, JsonFault, Target};
@@ -284,10 +285,10 @@ where
     T: DeserializeOwned + Send + 'static,
 {
     if body.len() <= PARSED_AT_ONCE {
-        return answer::parse(&body, &target);
+        return parse(&body, &target);
     }
     // An environment of a thousand secrets takes milliseconds to parse.
-    let parsed = spawn_blocking(move || answer::parse(&body, &target)).await;
+    let parsed = spawn_blocking(move || parse(&body, &target)).await;
     parsed.expect("parsing does not panic, and the runtime outlives its requests")
 }
 
