@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::support::admin::Probes;
+use crate::support::admin::{Place, Probes};
 use crate::support::attacks::aliases;
 use crate::support::cluster::Cluster;
 use crate::support::daemon::Daemon;
@@ -27,7 +27,7 @@ async fn aliases_in_somebodys_mirror_keep_no_other_secret_from_being_written() {
     let cluster = Cluster::start(&classes, &tokens).await;
     let flags = ["--phase-host", &emulator.url()];
     let mut controller = Daemon::controller(&flags, &cluster.kubeconfig());
-    let probes = Probes::of(controller.admin().await);
+    let probes = Probes::of(Place::Port(controller.admin().await));
     let written = async {
         while cluster.writes("shop/copy") == 0 {
             sleep(Duration::from_millis(20)).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -26,15 +27,28 @@ struct Counts {
     failed: AtomicU64,
 }
 
+/// Where kubelet asks.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A port of the pod, from the node.
+    Port(SocketAddr),
+    /// A socket in the container, by `probe --live`, as in the chart.
+    Socket(String),
+}
+
 impl Probes {
-    /// Of this address.
-    pub fn of(address: SocketAddr) -> Self {
+    /// Of this place.
+    pub fn of(place: Place) -> Self {
         let counts = Arc::new(Counts::default());
         let mut asking = JoinSet::new();
         let of = Arc::clone(&counts);
         asking.spawn(async move {
             loop {
-                let count = match is_live(address).await {
+                let is_live = match &place {
+                    Place::Port(address) => is_live(*address).await,
+                    Place::Socket(socket) => is_live_by_exec(socket).await,
+                };
+                let count = match is_live {
                     true => &of.answered,
                     false => &of.failed,
                 };
@@ -67,6 +81,14 @@ async fn is_live(address: SocketAddr) -> bool {
     };
     let answer = timeout(WITHIN, ask).await;
     answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200")))
+}
+
+/// What kubelet would find by running a command.
+async fn is_live_by_exec(socket: &str) -> bool {
+    let mut probe = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"));
+    let probe = probe.args(["probe", "--live", socket]).kill_on_drop(true);
+    let ended = timeout(WITHIN, probe.output()).await;
+    ended.is_ok_and(|ended| ended.is_ok_and(|ended| ended.status.success()))
 }
 
 /// So many silent connections from this address, each opened again when it is closed.

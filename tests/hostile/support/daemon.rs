@@ -53,7 +53,9 @@ impl Daemon {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("phase.sock");
         let endpoint = format!("unix://{}", socket.display());
-        let flags = [&["serve", "--endpoint", &endpoint], flags].concat();
+        let health = health(&directory);
+        let own = ["serve", "--endpoint", &endpoint, "--health-socket", &health];
+        let flags = [&own, flags].concat();
         let daemon = Self::spawn(directory, &flags, &[]);
         let connected = async {
             while UnixStream::connect(&socket).await.is_err() {
@@ -159,6 +161,11 @@ impl Daemon {
         found.unwrap_or_else(|_| panic!("no admin port:\n{}", self.last_lines()))
     }
 
+    /// Its socket for probes of its own container.
+    pub fn health(&self) -> String {
+        health(&self.directory)
+    }
+
     /// The driver's side of its socket: a connection of its own.
     pub async fn client(&self) -> CsiDriverProviderClient<Channel> {
         let socket = self.directory.path().join("phase.sock");
@@ -170,6 +177,10 @@ impl Daemon {
         let channel = endpoint.connect_with_connector(connector).await.unwrap();
         CsiDriverProviderClient::new(channel).max_decoding_message_size(usize::MAX)
     }
+}
+
+fn health(directory: &TempDir) -> String {
+    format!("unix://{}", directory.path().join("health.sock").display())
 }
 
 /// Reads to the end; a line may be long.

@@ -12,7 +12,7 @@ use phase_emulator::Emulator;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::admin::Probes;
+use super::admin::{Place, Probes};
 use super::attacks;
 use super::daemon::Daemon;
 use super::liar::{Liar, Lie};
@@ -42,6 +42,7 @@ pub struct Scene {
     pub emulator: Emulator,
     pub daemon: Daemon,
     pub admin: SocketAddr,
+    place: Place,
     victims: Victims,
     alone: Times,
     _liar: Liar,
@@ -89,8 +90,10 @@ impl Scene {
         let daemon = Daemon::serve(&flags).await;
         let victims = Victims::start(&daemon, &emulator).await;
         let alone = victims.rounds(ROUNDS).await;
+        let admin = daemon.admin().await;
         Self {
-            admin: daemon.admin().await,
+            admin,
+            place: Place::Port(admin),
             emulator,
             daemon,
             victims,
@@ -103,6 +106,12 @@ impl Scene {
     /// With victims' times before the attack from more rounds than usual.
     pub async fn alone_for(mut self, rounds: usize) -> Self {
         self.alone = self.victims.rounds(rounds).await;
+        self
+    }
+
+    /// With probes as the chart has them: on a socket of their own.
+    pub fn probed_by_exec(mut self) -> Self {
+        self.place = Place::Socket(self.daemon.health());
         self
     }
 
@@ -130,7 +139,7 @@ impl Scene {
         most: Duration,
         attack: impl Future<Output = ()>,
     ) -> Outcome {
-        let probes = Probes::of(self.admin);
+        let probes = Probes::of(self.place);
         let attack = async { drop(timeout(most, attack).await) };
         let beside = self.victims.beside(ROUNDS, attack).await;
         sleep(LEFT).await;
