@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::lock;
 use crate::phase::host::Host;
@@ -12,7 +15,15 @@ use crate::phase::host::Host;
 pub(super) struct Answering {
     is_silent: AtomicBool,
     returns: AtomicU64,
+    /// From when on somebody may try whether it answers again.
+    next_trial: Mutex<Option<Instant>>,
 }
+
+/// How long a host that gave no answer is left alone by all its credentials, jittered up
+/// to twice that.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long others wait for the end of a trial before one more begins.
+const TRIAL: Duration = Duration::from_secs(5);
 
 /// The hosts that credentials are asked at.
 #[derive(Default)]
@@ -22,6 +33,8 @@ impl Answering {
     /// A question had no answer.
     pub(super) fn is_silent(&self) {
         self.is_silent.store(true, Ordering::Relaxed);
+        let pause = PAUSE.mul_f64(1.0 + fastrand::f64());
+        *lock(&self.next_trial) = Some(Instant::now() + pause);
     }
 
     /// A question was answered; after silence, everybody may ask again.
@@ -29,6 +42,18 @@ impl Answering {
         if self.is_silent.swap(false, Ordering::Relaxed) {
             self.returns.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether whoever comes now may try whether it answers again, before its own pause
+    /// is over: one does, for all.
+    pub(super) fn may_be_tried(&self) -> bool {
+        let mut next = lock(&self.next_trial);
+        let now = Instant::now();
+        let may = next.is_some_and(|next| next <= now) && self.is_silent.load(Ordering::Relaxed);
+        if may {
+            *next = Some(now + TRIAL);
+        }
+        may
     }
 
     /// How often it answered after silence.
@@ -69,6 +94,20 @@ mod tests {
         hosts.of(&"https://one".parse().unwrap()).answers();
         one.answers();
         assert_eq!((one.returns(), other.returns()), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_at_a_time_tries_whether_it_answers_again() {
+        let host = Answering::default();
+        assert!(!host.may_be_tried(), "it was never silent");
+        host.is_silent();
+        assert!(!host.may_be_tried());
+        tokio::time::advance(PAUSE * 2).await;
+        let tries: Vec<_> = (0..10).map(|_| host.may_be_tried()).collect();
+        assert_eq!(tries.iter().filter(|tried| **tried).count(), 1);
+        host.answers();
+        tokio::time::advance(TRIAL).await;
+        assert!(!host.may_be_tried(), "there is nothing to find out");
     }
 
     #[test]

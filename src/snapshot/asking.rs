@@ -60,7 +60,7 @@ pub(super) async fn view<U: Upstream>(
         }
         if let Some(trouble) = &state.trouble
             && state.asking.is_none()
-            && trouble.holds()
+            && trouble.holds_back()
         {
             return Err(trouble.refusal.clone());
         }
@@ -192,7 +192,7 @@ pub(super) async fn rows<U: Upstream>(
         let mut state = credential.state();
         if let Some(late) = state.late.get(id)
             && !state.fetching.contains_key(id)
-            && late.holds()
+            && late.holds_back()
         {
             return Err(told(late.refusal.clone()));
         }

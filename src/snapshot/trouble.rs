@@ -77,6 +77,16 @@ impl Trouble {
         Instant::now() < self.until && returns.is_none_or(|(host, then)| host.returns() == *then)
     }
 
+    /// The same for a question that would be asked now: where the host gave no answer,
+    /// one tries for all whether it does again.
+    pub(super) fn holds_back(&self) -> bool {
+        self.holds()
+            && !self
+                .returns
+                .as_ref()
+                .is_some_and(|(host, _)| host.may_be_tried())
+    }
+
     /// The refusal, and when Phase is asked again, where it is held for long.
     pub(super) fn told(&self) -> Refusal {
         let left = self.until.saturating_duration_since(Instant::now());
