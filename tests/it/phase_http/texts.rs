@@ -67,7 +67,7 @@ fn all(target: &Target) -> Vec<ClientError> {
         E::RefusedRepeatedly {
             target: t(),
             status: 403,
-            after: wait.unwrap_or_default(),
+            after: Duration::from_secs(86_400),
         },
         E::RefusedUnclearly {
             target: t(),

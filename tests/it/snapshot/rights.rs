@@ -14,8 +14,11 @@ use crate::support::model::Weather;
 /// No new pod gets what was proven longer ago.
 const PROOF: Duration = Duration::from_secs(300);
 
+/// Takes the right from the account, or gives it back.
+type Lose = fn(&World, bool);
+
 /// The two ways to lose a right.
-const WAYS: [(&str, fn(&World, bool)); 2] = [
+const WAYS: [(&str, Lose); 2] = [
     ("role of this account", |world, is_lost| {
         world.control().set_role("all", !is_lost).unwrap();
     }),
