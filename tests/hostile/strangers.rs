@@ -39,9 +39,12 @@ async fn made_up_tokens(name: &str, most: Duration) {
         noticed.store(true, Ordering::Relaxed);
     };
     let attack = async {
-        tokio::join!(again(tenant, strangers(240), RETRY), change);
+        tokio::join!(
+            Box::pin(again(tenant, strangers(240), RETRY)),
+            Box::pin(change)
+        );
     };
-    let outcome = scene.attacked(name, most, attack).await;
+    let outcome = Box::pin(scene.attacked(name, most, attack)).await;
     outcome.assert_harmless();
     let noticed = noticed.load(Ordering::Relaxed);
     assert!(noticed, "a known token's change was not seen in {most:?}");
@@ -49,11 +52,11 @@ async fn made_up_tokens(name: &str, most: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn made_up_tokens_take_no_request_from_those_who_have_one() {
-    made_up_tokens("tokens: 240 made up, every 8 s", SHORT).await;
+    Box::pin(made_up_tokens("tokens: 240 made up, every 8 s", SHORT)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "seven minutes: cargo test --release --test hostile strangers -- --ignored"]
 async fn made_up_tokens_take_no_request_for_long() {
-    made_up_tokens("tokens: 240 made up, every 8 s, long", LONG).await;
+    Box::pin(made_up_tokens("tokens: 240 made up, every 8 s, long", LONG)).await;
 }

@@ -146,7 +146,7 @@ impl Scene {
         let before = self.daemon.processor();
         sleep(Duration::from_secs(1)).await;
         let after = self.daemon.processor().saturating_sub(before);
-        let outcome = Outcome {
+        Outcome {
             name: name.to_owned(),
             alone: self.alone,
             beside,
@@ -157,8 +157,7 @@ impl Scene {
             lines: self.daemon.lines(),
             last_lines: self.daemon.last_lines(),
             said: attacks::said(),
-        };
-        outcome
+        }
     }
 }
 
