@@ -1,6 +1,7 @@
 //! The flags that say which of Phase's consoles may be asked, and how: the same for
 //! every command that asks one.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,16 @@ pub struct PhaseArgs {
     #[command(flatten)]
     pub client: ClientArgs,
 
+    /// Address of the node, to which * must not lead; repeatable
+    #[arg(
+        long,
+        env = "PHASE_CSI_NODE_ADDRESS",
+        hide_env = true,
+        value_name = "IP",
+        value_delimiter = ','
+    )]
+    pub node_address: Vec<IpAddr>,
+
     /// Requests a minute that may be spent, for each account and address
     #[arg(
         long,
@@ -79,7 +90,16 @@ impl ClientArgs {
     /// # Errors
     /// The CA file cannot be read, or is none.
     pub fn client(&self, figures: Arc<BackendFigures>) -> Result<Client, CaFileError> {
+        self.client_on_node(&[], figures)
+    }
+
+    fn client_on_node(
+        &self,
+        node: &[IpAddr],
+        figures: Arc<BackendFigures>,
+    ) -> Result<Client, CaFileError> {
         Client::new(ClientConfig {
+            node_addresses: node.to_vec(),
             ca_file: self.ca_file.clone(),
             insecure_skip_tls_verify: self.insecure_skip_tls_verify,
             figures,
@@ -94,7 +114,8 @@ impl PhaseArgs {
     /// # Errors
     /// An `--allowed-host` that is no address.
     pub fn hosts(&self) -> Result<AllowedHosts, HostError> {
-        self.client.hosts(self.phase_host.clone())
+        let hosts = self.client.hosts(self.phase_host.clone())?;
+        Ok(hosts.on_node(&self.node_address))
     }
 
     /// A client of these flags, and a warning where it trusts everybody.
@@ -107,6 +128,6 @@ impl PhaseArgs {
                 "--insecure-skip-tls-verify: whoever is on the way to Phase can read tokens"
             );
         }
-        self.client.client(figures)
+        self.client.client_on_node(&self.node_address, figures)
     }
 }

@@ -1,6 +1,6 @@
 //! From a name to addresses, leaving out those that nobody allowed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -18,6 +18,7 @@ pub(super) struct Resolver {
 /// of the operator's own proxies.
 pub(super) struct Screen {
     proxies: Arc<[String]>,
+    node: Arc<[IpAddr]>,
 }
 
 /// Why a name has no address to connect to.
@@ -36,9 +37,9 @@ impl Resolver {
     }
 
     /// For hosts that only `*` allows.
-    pub(super) const fn screened(proxies: Arc<[String]>) -> Self {
+    pub(super) const fn screened(proxies: Arc<[String]>, node: Arc<[IpAddr]>) -> Self {
         Self {
-            screen: Some(Screen { proxies }),
+            screen: Some(Screen { proxies, node }),
         }
     }
 }
@@ -46,17 +47,15 @@ impl Resolver {
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_owned();
-        let screened = self
-            .screen
-            .as_ref()
-            .is_some_and(|screen| !screen.is_proxy(&name));
+        let screen = self.screen.as_ref();
+        let screened = screen.filter(|screen| !screen.is_proxy(&name));
+        let node = screened.map(|screen| Arc::clone(&screen.node));
         Box::pin(async move {
             // Port 0 stands for "the port of the URL".
             let found = lookup_host((name, 0)).await.map_err(DnsError::Lookup)?;
-            let addresses = if screened {
-                outside(found)?
-            } else {
-                found.collect()
+            let addresses = match node {
+                Some(node) => outside(found, &node)?,
+                None => found.collect(),
             };
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
@@ -71,8 +70,12 @@ impl Screen {
     }
 }
 
-fn outside(found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, DnsError> {
-    let (local, outside): (Vec<_>, Vec<_>) = found.partition(|address| is_local(address.ip()));
+fn outside(
+    found: impl Iterator<Item = SocketAddr>,
+    node: &[IpAddr],
+) -> Result<Vec<SocketAddr>, DnsError> {
+    let (local, outside): (Vec<_>, Vec<_>) =
+        found.partition(|address| is_local(address.ip(), node));
     if outside.is_empty() && !local.is_empty() {
         return Err(DnsError::Local);
     }
@@ -94,25 +97,27 @@ mod tests {
 
     #[test]
     fn only_addresses_outside_the_node_are_left() {
-        let left = outside(addresses(&["127.0.0.1", "203.0.113.7", "169.254.169.254"])).unwrap();
+        let found = ["127.0.0.1", "203.0.113.7", "169.254.169.254", "192.0.2.7"];
+        let node = ["192.0.2.7".parse().unwrap()];
+        let left = outside(addresses(&found), &node).unwrap();
         assert_eq!(left, addresses(&["203.0.113.7"]).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_name_with_no_other_address_is_an_error() {
         assert!(matches!(
-            outside(addresses(&["::1", "127.0.0.1"])),
+            outside(addresses(&["::1", "127.0.0.1"]), &[]),
             Err(DnsError::Local)
         ));
-        assert!(outside(addresses(&[])).unwrap().is_empty());
+        assert!(outside(addresses(&[]), &[]).unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn the_operators_proxy_may_be_on_the_node() {
         let proxies: Arc<[String]> = Arc::from(["LocalHost".to_owned()]);
-        let resolver = Resolver::screened(proxies);
+        let resolver = Resolver::screened(proxies, Arc::default());
         assert!(resolver.resolve("localhost".parse().unwrap()).await.is_ok());
-        let strict = Resolver::screened(Arc::from([]));
+        let strict = Resolver::screened(Arc::default(), Arc::default());
         let Err(error) = strict.resolve("localhost".parse().unwrap()).await else {
             panic!("localhost was not screened");
         };

@@ -13,6 +13,7 @@ mod failure;
 mod pool;
 mod question;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// Whether to believe any certificate.
     pub insecure_skip_tls_verify: bool,
+    /// Addresses of the node, beside those that this process sees.
+    pub node_addresses: Vec<IpAddr>,
     /// The most bytes that are read of one answer.
     pub max_body: usize,
     /// Where proxies are looked up.
@@ -88,6 +91,7 @@ impl Default for ClientConfig {
             ca_file: None,
             connect_timeout: Duration::from_secs(10),
             insecure_skip_tls_verify: false,
+            node_addresses: Vec::new(),
             // A row is about 700 bytes and its values 4/3 of their plaintext:
             // 17,000 short secrets, or twice the 4 MiB that a mount can hold.
             max_body: 12 << 20,

@@ -1,6 +1,7 @@
 //! The connections to Phase: kept alive, rebuilt when the CA file changes.
 
 use std::env;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -55,6 +56,7 @@ struct Setup {
     insecure: bool,
     proxies: Proxies,
     proxy_names: Arc<[String]>,
+    node_addresses: Arc<[IpAddr]>,
 }
 
 /// Why there is no pool for a host.
@@ -100,7 +102,8 @@ impl Pools {
         if self.is_proxy(host) {
             return Err(PoolError::Local);
         }
-        let resolver = Resolver::screened(self.setup.proxy_names.clone());
+        let node = Arc::clone(&self.setup.node_addresses);
+        let resolver = Resolver::screened(self.setup.proxy_names.clone(), node);
         build_once(&tls.screened, || self.setup.tls(&tls.roots, resolver)).await
     }
 
@@ -176,6 +179,7 @@ impl Setup {
             insecure: config.insecure_skip_tls_verify,
             proxies: config.proxies,
             proxy_names: proxy_names(config.proxies).into(),
+            node_addresses: config.node_addresses.as_slice().into(),
         }
     }
 
