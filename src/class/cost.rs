@@ -47,7 +47,8 @@ impl Class {
 }
 
 impl Query {
-    fn bytes(&self) -> usize {
+    /// How many bytes it keeps.
+    pub(crate) fn bytes(&self) -> usize {
         let selections = self.selections.iter().map(Selection::bytes);
         size_of::<Self>() + 2 * LONGEST_NAME + selections.sum::<usize>()
     }
@@ -104,7 +105,8 @@ impl Object {
 }
 
 impl NameRules {
-    fn bytes(&self) -> usize {
+    /// How many bytes they keep.
+    pub(crate) fn bytes(&self) -> usize {
         let processors = self.processors.iter().map(|(key, processor)| {
             let name = processor.as_name.as_deref().map_or(0, str::len);
             2 * (size_of::<(String, Processor)>() + A_TEXT) + key.len() + name

@@ -13,6 +13,7 @@ mod objects;
 mod parameters;
 mod refused;
 mod rules;
+mod texts;
 
 pub use attributes::{Attributes, AttributesError, Pod};
 pub use mirror::{KNOWN_MIRROR_FIELDS, Mirror, TOKEN_SECRET};

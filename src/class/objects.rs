@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::form::{Fields, Text, document, wrong_document};
 use super::mistake::{Found, Mistake, Problem, Spot, shortened};
-use super::parameters::{GoesOn, octal, tags};
+use super::parameters::GoesOn;
+use super::texts::{octal, tags};
 use crate::phase::Selection;
 use crate::phase::environment::Filter;
 use crate::phase::folder::Folder;

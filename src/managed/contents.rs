@@ -69,7 +69,7 @@ pub(super) fn recipe(plan: &Plan) -> Recipe {
         // What was written stays, whatever happens; nothing old is written anew.
         max_stale: None,
         poll_interval: plan.interval,
-        bytes: 0,
+        bytes: plan.bytes(),
         make: Box::new(move |answer, allowance| {
             make(answer, Arc::clone(&wanted), allowance).boxed()
         }),

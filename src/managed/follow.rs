@@ -263,8 +263,8 @@ impl<U: Upstream, W: Workload> Context<U, W> {
         let mut parameters = found.spec.parameters.clone();
         parameters.extend(mounted.attributes.clone());
         let inputs = digest::of_texts("mounted", &parameters);
-        let read = self.all.read(inputs, &parameters)?;
         let tenant = Tenant::new(&namespace);
+        let read = self.all.read(&tenant, inputs, parameters).await?;
         let secret = SecretName {
             namespace,
             name: secret.clone(),

@@ -57,6 +57,12 @@ impl SecretProviderClass {
         parameters?.get(MIRROR)
     }
 
+    /// How many bytes reading parameters may take at most, beside their own.
+    pub(super) fn reading_bytes_of(parameters: &BTreeMap<String, String>) -> usize {
+        let pairs = parameters.iter();
+        Class::reading_bytes(pairs.map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
     /// Parameters of a class, read.
     ///
     /// # Errors
@@ -86,6 +92,10 @@ impl Owner for SecretProviderClass {
         if !self.is_phase() {
             self.spec = ProviderClass::default();
         }
+    }
+
+    fn reading_bytes(&self) -> usize {
+        Self::reading_bytes_of(&self.spec.parameters)
     }
 
     /// One for each Secret with a token.

@@ -57,6 +57,11 @@ pub(super) trait Owner:
     /// What is wrong with the resource: everything stays as it is.
     fn plans(&self, hosts: &AllowedHosts) -> Result<Vec<Plan>, Trouble>;
 
+    /// How many bytes reading it may take at most, beside its own.
+    fn reading_bytes(&self) -> usize {
+        0
+    }
+
     /// Everything that decides the contents of the plan of this token, but the token itself,
     /// and nothing that does not: equal contents are made once.
     fn inputs(&self, token: &SecretName) -> [u8; 32];

@@ -79,6 +79,13 @@ pub struct Form {
 }
 
 impl Plan {
+    /// How many bytes its recipe keeps.
+    pub(super) fn bytes(&self) -> usize {
+        let layout = self.layout.as_ref().map_or(0, Layout::bytes);
+        let forms = self.outputs.iter().map(|output| output.form.rules.bytes());
+        self.query.bytes() + layout + forms.sum::<usize>()
+    }
+
     /// Reads the resource of a namespace, for a controller that admits `hosts`.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! The way of one resource: what is wanted, what Phase has, what is written.
 
 use std::collections::HashMap;
-use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +8,6 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::task::spawn_blocking;
 use tracing::{error, warn};
 
 use super::adopt;
@@ -32,8 +30,8 @@ use super::turns::{Turns, Writing};
 use crate::deadline::Deadline;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
-use crate::quota::Tenant;
-use crate::snapshot::{About, Ask, News, Snapshot, Upstream, VolumeId};
+use crate::quota::{Allowance, Tenant};
+use crate::snapshot::{About, Ask, News, Refusal, Snapshot, Upstream, VolumeId};
 
 /// How long one question to the memory may take.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -199,7 +197,7 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
     Ok(Action::requeue(backoff::spread(wait)))
 }
 
-impl<U, K: Owner> Context<U, K> {
+impl<U: Upstream, K: Owner> Context<U, K> {
     /// What a resource wants. What is refused is not read again until it changes.
     async fn plans(&self, object: &Arc<K>) -> Result<Vec<Plan>, Trouble> {
         let (key, version) = (ObjectRef::from_obj(&**object), object.resource_version());
@@ -208,11 +206,17 @@ impl<U, K: Owner> Context<U, K> {
         }
         // A class may be large.
         let (read, hosts) = (Arc::clone(object), self.hosts.clone());
-        let read = spawn_blocking(move || read.plans(&hosts)).await;
-        let plans = read.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+        let own = object.namespace().unwrap_or_default();
+        let Allowance { job, memory } = self.snapshot.allowance(&Tenant::new(&own));
+        let read = job.run(move |_| {
+            memory.take(read.reading_bytes() as u64)?;
+            Ok::<_, Refusal>(read.plans(&hosts))
+        });
+        let passing = |refusal: Refusal| Trouble::new(refusal.cause.into(), refusal);
+        let read = read.await.map_err(Refusal::from);
+        let plans = read.and_then(|read| read).map_err(passing)?;
         self.refused.read(key, version, &plans);
         let plans = plans?;
-        let own = object.namespace().unwrap_or_default();
         let admits = |plan| self.policy.admits(&own, plan, K::ORIGIN);
         let admitted = plans.iter().try_for_each(admits);
         admitted.map_err(|mistakes| Trouble::new(Reason::InvalidSpec, mistakes))?;

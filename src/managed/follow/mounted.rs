@@ -18,9 +18,9 @@ use crate::managed::mirror::SecretProviderClass;
 use crate::managed::redeploy::{Workload, wishes};
 use crate::managed::status::Trouble;
 use crate::phase::Answer;
-use crate::quota::Allowance;
+use crate::quota::{Allowance, Tenant};
 use crate::render::{self, Layout};
-use crate::snapshot::{About, Made, Recipe, Refusal, Settings, VolumeId};
+use crate::snapshot::{About, Made, Recipe, Refusal, Settings, Upstream, VolumeId};
 
 const DRIVER: &str = "secrets-store.csi.k8s.io";
 
@@ -33,7 +33,7 @@ pub(super) struct Mounted {
     pub(super) attributes: BTreeMap<String, String>,
 }
 
-impl<U> Following<U> {
+impl<U: Upstream> Following<U> {
     /// How long after a change no node has the old one in its memory any more; a little
     /// later for each workload, so that those of one class do not restart together.
     pub(super) fn settled(&self) -> Duration {
@@ -41,15 +41,23 @@ impl<U> Following<U> {
     }
 
     /// Parameters of a class; those that are refused are read once.
-    pub(super) fn read(
+    pub(super) async fn read(
         &self,
+        tenant: &Tenant,
         inputs: [u8; 32],
-        parameters: &BTreeMap<String, String>,
+        parameters: BTreeMap<String, String>,
     ) -> Result<Class, Trouble> {
         if let Some(trouble) = self.refused.of(&inputs, &()) {
             return Err(trouble);
         }
-        let read = SecretProviderClass::read(parameters, &self.hosts);
+        let Allowance { job, memory } = self.snapshot.allowance(tenant);
+        let hosts = self.hosts.clone();
+        let read = job.run(move |_| {
+            memory.take(SecretProviderClass::reading_bytes_of(&parameters) as u64)?;
+            Ok::<_, Refusal>(SecretProviderClass::read(&parameters, &hosts))
+        });
+        let read = read.await.map_err(Refusal::from).and_then(|read| read);
+        let read = read.map_err(|refusal| Trouble::new(refusal.cause.into(), refusal))?;
         self.refused.read(inputs, (), &read);
         read
     }
@@ -81,12 +89,13 @@ pub(super) fn volume<W: Workload>(object: &PartialObjectMeta<W>, mounted: &Mount
 
 /// How the memory gets the version of a class, and nothing else of it.
 pub(super) fn recipe(class: Class, interval: Duration) -> Recipe {
+    let class_bytes = class.bytes();
     let Class { query, layout, .. } = class;
     Recipe {
         query,
         max_stale: None,
         poll_interval: Some(interval),
-        bytes: 0,
+        bytes: class_bytes,
         make: Box::new(move |answer, allowance| make(answer, layout.clone(), allowance).boxed()),
     }
 }
