@@ -102,7 +102,6 @@ async fn main() -> ExitCode {
             let outcome = attack(name, kind, &length).await;
             row(name, &outcome);
             is_harmless &= outcome.ended.is_none() && outcome.peak <= TO_STAY_BELOW;
-            is_harmless &= outcome.beside.failures.is_empty();
         }
     }
     match is_harmless {
