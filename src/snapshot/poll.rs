@@ -129,6 +129,10 @@ async fn once<U: Upstream>(shared: &Arc<Shared<U>>, credential: &Arc<Credential>
         let Some(pass) = place(shared, credential, &credential.account).await else {
             return true;
         };
+        // A mount may have proven it while this waited for its turn.
+        if !proof::due(shared, credential).contains(&id) {
+            continue;
+        }
         drop(proof::prove(shared, credential, &id, pass).landed().await);
         if credential.state().view.is_none() {
             return true;
