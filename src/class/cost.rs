@@ -1,6 +1,7 @@
 //! What a class takes: while it is read, and for as long as it is kept.
 
 use super::Class;
+use super::mistake::{MOST_MISTAKES, Mistake};
 use super::parameters::IN_YAML;
 use crate::phase::environment::Tag;
 use crate::phase::{Query, Selection};
@@ -12,6 +13,8 @@ const A_TEXT: usize = 32;
 /// Bytes of one YAML value with what is made of it, and with the room that lists keep to
 /// grow; fuzzing compares.
 const A_VALUE: usize = 3 * size_of::<Field>();
+/// Bytes of one mistake with its texts, and with the room that lists keep to grow.
+const A_MISTAKE: usize = 3 * size_of::<Mistake>() + 256;
 /// What reading takes in any case.
 const READING: usize = 64 << 10;
 
@@ -35,7 +38,8 @@ fn of_yaml(text: &str) -> usize {
         true => (nodes, bytes),
         false => (nodes.min(text.len()), bytes.min(text.len())),
     };
-    nodes * A_VALUE + 3 * bytes
+    let mistakes = (2 * nodes).min(MOST_MISTAKES);
+    nodes * A_VALUE + mistakes * A_MISTAKE + 3 * bytes
 }
 
 impl Class {

@@ -32,7 +32,7 @@ pub struct Spot {
 }
 
 /// How many mistakes of a class are kept: more than anybody shows.
-const MOST_MISTAKES: usize = 5_000;
+pub(super) const MOST_MISTAKES: usize = 5_000;
 
 /// The mistakes found so far; of very many the first, and how many more there are.
 #[derive(Default)]
