@@ -200,7 +200,7 @@ async fn a_refused_token_is_never_stale() {
         );
     }
     // The places of the class and of the token, and nothing in them.
-    assert_eq!(world.mounter.figures().bytes, 5 << 10);
+    assert!(world.mounter.figures().bytes < 10 << 10);
 }
 
 #[tokio::test(start_paused = true)]
