@@ -62,11 +62,14 @@ pub(super) struct Gathering {
     environments: HashMap<Key, Result<u32, Arc<Problem>>>,
     /// Which environment a reference means, by its app, its environment and where it is
     /// read.
-    places: HashMap<(Option<String>, Option<String>, Key), Result<Key, Arc<Problem>>>,
+    places: HashMap<Named, Result<Key, Arc<Problem>>>,
     references: usize,
     waves: usize,
     stage: Stage,
 }
+
+/// An environment as a reference names it.
+type Named = (Option<String>, Option<String>, Key);
 
 /// What is to be done next.
 enum Stage {
