@@ -246,7 +246,7 @@ fn selection(fields: &mut Fields<'_>, defaults: &Defaults) -> Selection {
             recursive: key.is_none() && recursive.unwrap_or(of_class.filter.recursive),
             tags: match tag {
                 Some(Text { text, at, .. }) => tags("tag", text).unwrap_or_else(|problem| {
-                    fields.wrong_at("tag", at, problem);
+                    fields.wrong_at("tag", at, *problem);
                     Vec::new()
                 }),
                 None => of_class.filter.tags.clone(),

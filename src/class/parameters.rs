@@ -295,7 +295,7 @@ impl<'a> Form<'a> {
     fn tags(&mut self) -> Vec<Tag> {
         let found = tags(TAG, self.get(TAG).unwrap_or_default());
         found.unwrap_or_else(|problem| {
-            self.wrong(TAG, problem);
+            self.wrong(TAG, *problem);
             Vec::new()
         })
     }

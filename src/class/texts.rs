@@ -55,14 +55,14 @@ const fn no_tags(name: &'static str) -> Problem {
 ///
 /// # Errors
 /// Too many, counted before they are read; or none between commas.
-pub(super) fn tags(name: &'static str, text: &str) -> Result<Vec<Tag>, Problem> {
+pub(super) fn tags(name: &'static str, text: &str) -> Result<Vec<Tag>, Box<Problem>> {
     let tags = || text.split(',').map(str::trim).filter(|tag| !tag.is_empty());
     let (count, what, most) = (tags().count(), "tags", MOST_TAGS);
     if count > most {
-        return Err(Problem::Many { count, what, most });
+        return Err(Box::new(Problem::Many { count, what, most }));
     }
     if count == 0 && !text.trim().is_empty() {
-        return Err(no_tags(name));
+        return Err(Box::new(no_tags(name)));
     }
     Ok(tags().map(Tag::parse).collect())
 }

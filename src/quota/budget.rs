@@ -402,9 +402,7 @@ mod tests {
             .collect();
         let mut takes = true;
         while takes {
-            takes = greedy
-                .iter()
-                .fold(false, |any, meter| meter.take(1).is_ok() || any);
+            takes = greedy.iter().filter(|meter| meter.take(1).is_ok()).count() > 0;
         }
         for meter in &greedy {
             assert!((99..=101).contains(&meter.used()), "{}", meter.used());

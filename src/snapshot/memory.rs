@@ -283,6 +283,9 @@ impl Memory {
     }
 }
 
+/// What was taken out, to be dropped after the lock.
+type GivenUp = (Option<Arc<Entry>>, Option<Arc<Credential>>);
+
 /// How long what nobody uses is kept.
 pub(super) struct Kept {
     pub(super) entry: Duration,
@@ -309,10 +312,7 @@ impl Maps {
 
     /// Takes out the entry of a tenant that was used longest ago, and its credential if
     /// that has no other; or else a credential without entries.
-    fn give_up(
-        &mut self,
-        tenant: &Tenant,
-    ) -> Option<(Option<Arc<Entry>>, Option<Arc<Credential>>)> {
+    fn give_up(&mut self, tenant: &Tenant) -> Option<GivenUp> {
         let idle = self.entries.iter().filter(|(_, entry)| {
             entry.credential.tenant == *tenant && !entry.is_busy() && !entry.credential.is_busy()
         });

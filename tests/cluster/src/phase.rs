@@ -145,11 +145,10 @@ impl Phase {
 
     /// From now on secrets are forbidden, to any account.
     pub fn forbid(&self) {
-        let code = FaultKind::Status {
+        self.fault_of_secrets(FaultKind::Refusal {
             code: 403,
-            retry_after: None,
-        };
-        self.fault_of_secrets(code);
+            error: "You don't have permission to read secrets in this environment.".to_owned(),
+        });
     }
 
     /// From now on secrets come encrypted for somebody else.

@@ -100,7 +100,8 @@ async fn a_resource_that_cannot_be_read_lets_go_when_it_is_deleted() {
     let controller =
         Controller::start("managed-hanging", vec![secret("/", "KEY", "canary-1")]).await;
     let namespace = controller.namespace.name.clone();
-    let spoils: [(&str, fn(&mut serde_json::Value)); 5] = [
+    type Spoil = (&'static str, fn(&mut serde_json::Value));
+    let spoils: [Spoil; 5] = [
         ("text", |spec| spec["pollingInterval"] = json!("60")),
         ("often", |spec| spec["pollingInterval"] = json!(1)),
         ("nothing", |spec| {
