@@ -163,7 +163,7 @@ async fn tag_chooses_the_secrets_of_an_entry() {
         "tag",
         vec![
             tagged("A", "a", &["Web Tier"]),
-            tagged("B", "b", &["batch", "web_tier"]),
+            tagged("B", "b", &["batch", "Web Tier"]),
             tagged("C", "c", &["batch"]),
             secret("/", "D", "d"),
         ],

@@ -83,6 +83,13 @@ impl Release<'_> {
         let kubeconfig = self.api.path(&format!("{name}.kubeconfig"));
         std::fs::write(&kubeconfig, config.to_string()).unwrap();
         let mut arguments = self.arguments().await;
+        // The folder of a volume of the pod.
+        let health = self.api.path(&format!("{replica}-health.sock"));
+        for argument in &mut arguments {
+            if argument.starts_with("--health-socket=") {
+                *argument = format!("--health-socket=unix://{}", health.display());
+            }
+        }
         arguments.extend(["--test-only-poll-interval=500ms".to_owned()]);
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         controller.run_with(replica, &kubeconfig, &arguments)
