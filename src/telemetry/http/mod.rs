@@ -1,10 +1,10 @@
 //! `/live`, `/ready`, `/metrics`: HTTP for probes and for Prometheus.
 //!
 //! Whoever may reach the address may ask, so nothing here can be made to cost much: so
-//! many connections and no more, divided fairly among peers ([`crate::connections`]); so
+//! many connections and no more, divided fairly among peers (`connections`); so
 //! many new ones in a second; one request each, with one limit on all of its time; and
-//! figures that are written down so often and no more, whoever asks ([`latest`]). Probes
-//! have a socket of their own ([`health`]), which strangers cannot reach at all.
+//! figures that are written down so often and no more, whoever asks (`latest`). Probes
+//! have a socket of their own (`health`), which strangers cannot reach at all.
 
 mod health;
 mod latest;
