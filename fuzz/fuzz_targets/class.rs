@@ -8,7 +8,7 @@ use phase_csi_provider::class::{Class, Mirror, Mistake};
 use phase_csi_provider::phase::allowed::AllowedHosts;
 use phase_csi_provider::phase::environment::Secret;
 use phase_csi_provider::phase::host::Host;
-use phase_csi_provider::phase::{Answer, Selected};
+use phase_csi_provider::phase::{Answer, BadReferences, Selected};
 use phase_csi_provider::render;
 use secrecy::SecretString;
 
@@ -63,11 +63,12 @@ fn answer(class: &Class, value: &str) -> Answer {
                 })
             })
             .into(),
+        dynamic: Vec::new(),
     });
     Answer {
         app: "a".to_owned(),
         selected: selected.collect(),
-        warnings: Vec::new(),
+        kept: BadReferences::default(),
         fetched: 1,
         version_key: [1; 32].into(),
     }
