@@ -11,7 +11,9 @@
 //!
 //! Whoever asks is a tenant (a namespace) and then a credential; turns, places in line,
 //! requests under way and lanes are shared out in that order (`order`, `places`), so that
-//! one tenant cannot keep others waiting. What Phase asks for is obeyed up to a bound
+//! one tenant cannot keep others waiting. New credentials of tenants of whose requests
+//! Phase refuses more than it answers (`standing`) go last, but for a small part, and
+//! leave a quarter of the budget untouched. What Phase asks for is obeyed up to a bound
 //! (`pause`), and how much it bears at once is found out (`limit`).
 //!
 //! Everything is decided under one lock (`state`), which nobody holds while
@@ -26,6 +28,7 @@ mod places;
 mod queue;
 mod recent;
 mod site;
+mod standing;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -90,6 +93,7 @@ pub struct Pass {
     shared: Arc<Shared>,
     lane: Lane,
     asker: Asker,
+    priority: Priority,
     arrival: u64,
     begun: Instant,
     outcome: Outcome,
@@ -109,6 +113,7 @@ struct Ticket {
     shared: Arc<Shared>,
     lane: Lane,
     asker: Asker,
+    priority: Priority,
     arrival: u64,
     answer: oneshot::Receiver<Result<(), Throttled>>,
 }
@@ -164,6 +169,7 @@ impl Gate {
             shared: Arc::clone(&self.0),
             lane: lane.clone(),
             asker: asker.clone(),
+            priority,
             arrival: ticket.arrival,
             begun: Instant::now(),
             outcome: Outcome::default(),
@@ -292,6 +298,7 @@ impl Shared {
             shared: Arc::clone(self),
             lane: lane.clone(),
             asker: asker.clone(),
+            priority,
             arrival,
             answer,
         })
@@ -352,6 +359,7 @@ impl Drop for Ticket {
         let request = Request {
             lane: &self.lane,
             asker: &self.asker,
+            priority: self.priority,
             arrival: self.arrival,
         };
         state.leave(&request, &mut self.answer, Instant::now());
@@ -365,6 +373,7 @@ impl Drop for Pass {
         let request = Request {
             lane: &self.lane,
             asker: &self.asker,
+            priority: self.priority,
             arrival: self.arrival,
         };
         state.give_back(&request, self.begun, self.outcome, Instant::now());

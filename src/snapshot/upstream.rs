@@ -104,7 +104,8 @@ pub(super) async fn ask<U: Upstream>(
             }
             Err(error) => error,
         };
-        place.ended(outcome(&error));
+        let lost = Lost::from(error.clone());
+        place.ended(outcome(&error, &lost.refusal));
         stay_away(gate, errand, &error);
         let advice = match error.advice() {
             // Other nodes want the same few requests, and pods of theirs may wait.
@@ -116,7 +117,6 @@ pub(super) async fn ask<U: Upstream>(
         };
         let pause = retry.pause(made, advice, errand.deadline.left(), fastrand::f64());
         let is_limit = is_limit(&error);
-        let lost = Lost::from(error);
         // Who limits requests, or refuses one, has answered.
         match lost.refusal.meaning() {
             Meaning::Unreachable if !is_limit => errand.answering.is_silent(),
@@ -130,14 +130,17 @@ pub(super) async fn ask<U: Upstream>(
     }
 }
 
-/// What a failure says of how much Phase bears.
-const fn outcome(error: &ClientError) -> Outcome {
+/// What a failure says of how much Phase bears, and of who asked.
+const fn outcome(error: &ClientError, refusal: &Refusal) -> Outcome {
     match error {
         ClientError::RateLimited { .. }
         | ClientError::ServerFailed { .. }
         | ClientError::ResponseTimeout { .. }
         | ClientError::Deadline(_) => Outcome::Overloaded,
-        _ => Outcome::Neither,
+        _ => match refusal.meaning() {
+            Meaning::Final => Outcome::Refused,
+            _ => Outcome::Neither,
+        },
     }
 }
 

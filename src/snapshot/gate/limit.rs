@@ -48,6 +48,8 @@ pub enum Outcome {
     Answered,
     /// Phase has too much to do: 429, an error of the server, no answer in time.
     Overloaded,
+    /// Phase says no: it does not know the credential, or that may not have this.
+    Refused,
     /// In any other way.
     #[default]
     Neither,
@@ -99,7 +101,7 @@ impl Limit {
             return;
         }
         match outcome {
-            Outcome::Neither => {}
+            Outcome::Neither | Outcome::Refused => {}
             Outcome::Overloaded => self.shrink(now, self.places),
             Outcome::Answered => {
                 let gauge = match lane {

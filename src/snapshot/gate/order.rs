@@ -1,10 +1,13 @@
 //! Who goes first in a lane.
 //!
 //! Tenants take turns, by what each was admitted for in the last minute, and within a
-//! tenant its credentials do. Two parts are kept: polls that have waited for a while go
-//! in turn with mounts until they had half of the budget, and while credentials that have not
-//! worked yet had half of it, those that have go first. Nobody is held back while
-//! nobody else wants the requests.
+//! tenant its credentials do. Parts are kept: polls that have waited for a while go
+//! in turn with mounts until they had half of the budget, and once credentials that have
+//! not worked yet had half of it, those that have go first. Where Phase refused more of a
+//! tenant than it answered, its new credentials are in turn with all others until such
+//! had an eighth of the budget; beyond it they go last and, as polls do, leave a quarter
+//! of it, so that others find requests at once. Nobody else is held back while nobody
+//! else wants the requests.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,6 +17,7 @@ use tokio::time::Instant;
 use super::bucket::Bucket;
 use super::queue::Waiter;
 use super::recent::{MINUTE, Recent};
+use super::standing::Standing;
 use super::{Asker, Priority};
 use crate::quota::Tenant;
 
@@ -29,6 +33,9 @@ pub(super) enum Group {
     /// Mounts of credentials that have not worked, beyond their part.
     Strangers,
     Polls,
+    /// Mounts of such credentials where Phase refused more of the tenant than it answered,
+    /// beyond the part of these.
+    Doubtful,
 }
 
 /// A place in the order; the smallest goes first.
@@ -39,6 +46,7 @@ pub(super) type Rank = (Group, u32, bool, u32);
 pub(super) struct Parts {
     polls: u32,
     strangers: u32,
+    doubtful: u32,
     last_is_poll: bool,
     capacity: u32,
 }
@@ -48,6 +56,7 @@ impl Parts {
         Self {
             polls: recent.polls(),
             strangers: recent.strangers(),
+            doubtful: recent.doubtful(),
             last_is_poll: recent.last().is_some_and(Priority::is_poll),
             capacity,
         }
@@ -67,10 +76,28 @@ impl Parts {
         self.strangers >= self.capacity.div_ceil(2)
     }
 
-    /// The rank of a call, by what its tenant and its asker were admitted for.
-    pub(super) fn rank(self, waiter: &Waiter, at: Instant, of_tenant: u32, of_asker: u32) -> Rank {
+    const fn doubtful_had_theirs(self) -> bool {
+        self.doubtful >= self.capacity.div_ceil(8)
+    }
+
+    /// The rank of a call, by how its tenant stands, and by what that and its asker were
+    /// admitted for.
+    pub(super) fn rank(
+        self,
+        waiter: &Waiter,
+        at: Instant,
+        standing: Standing,
+        of_tenant: u32,
+        of_asker: u32,
+    ) -> Rank {
         let group = match waiter.priority {
             Priority::Mount => Group::Mounts,
+            Priority::Stranger if standing == Standing::Doubtful => {
+                match self.doubtful_had_theirs() {
+                    true => Group::Doubtful,
+                    false => Group::Mounts,
+                }
+            }
             Priority::Stranger if self.strangers_had_theirs() => Group::Strangers,
             Priority::Stranger => Group::Mounts,
             Priority::Poll if self.is_a_polls_turn() && waiter.impatient_at() <= at => Group::Owed,
@@ -81,10 +108,10 @@ impl Parts {
 }
 
 /// What a request of a group needs of the budget, of which so many mounts wait for
-/// nothing but an end of their own requests: polls leave a quarter for mounts, and one
-/// for each of these.
+/// nothing but an end of their own requests: polls, and what goes last, leave a quarter
+/// for mounts, and one for each of these.
 pub(super) fn needed(group: Group, capacity: u32, held_mounts: usize) -> u32 {
-    if group != Group::Polls {
+    if group < Group::Polls {
         return 1;
     }
     let held = u32::try_from(held_mounts).unwrap_or(u32::MAX);
@@ -97,10 +124,21 @@ pub(super) struct Race<'a> {
     /// By tenant and by asker, mounts and polls.
     of_tenant: Vec<[u32; 2]>,
     of_asker: Vec<[u32; 2]>,
+    /// By tenant.
+    standings: Vec<Standing>,
     parts: Parts,
-    /// What is to expire: when, by whom, what.
-    past: Vec<(Instant, Option<usize>, Option<usize>, Priority)>,
+    past: Vec<Past>,
     expired: usize,
+}
+
+/// What is to expire: when, by whom, what.
+#[derive(Clone, Copy)]
+struct Past {
+    at: Instant,
+    tenant: Option<usize>,
+    asker: Option<usize>,
+    priority: Priority,
+    is_doubtful: bool,
 }
 
 struct Runner<'a> {
@@ -111,7 +149,12 @@ struct Runner<'a> {
 }
 
 impl<'a> Race<'a> {
-    pub(super) fn new(waiters: &[(u64, &'a Waiter)], recent: &Recent, capacity: u32) -> Self {
+    pub(super) fn new(
+        waiters: &[(u64, &'a Waiter)],
+        recent: &Recent,
+        capacity: u32,
+        standing: impl Fn(&Tenant) -> Standing,
+    ) -> Self {
         let mut tenants: HashMap<&Tenant, usize> = HashMap::new();
         let mut askers: HashMap<&Asker, usize> = HashMap::new();
         let mut runners = Vec::with_capacity(waiters.len());
@@ -127,12 +170,18 @@ impl<'a> Race<'a> {
                 asker,
             });
         }
+        let mut standings = vec![Standing::New; tenants.len()];
+        for (tenant, place) in &tenants {
+            standings[*place] = standing(tenant);
+        }
         let mut race = Self {
+            standings,
             of_tenant: vec![[0; 2]; tenants.len()],
             of_asker: vec![[0; 2]; askers.len()],
             parts: Parts {
                 polls: 0,
                 strangers: 0,
+                doubtful: 0,
                 last_is_poll: false,
                 capacity,
             },
@@ -143,7 +192,13 @@ impl<'a> Race<'a> {
         for one in recent.admissions() {
             let tenant = tenants.get(&one.asker.tenant).copied();
             let asker = askers.get(&one.asker).copied();
-            race.count(one.at, tenant, asker, one.priority);
+            race.count(Past {
+                at: one.at,
+                tenant,
+                asker,
+                priority: one.priority,
+                is_doubtful: one.is_doubtful,
+            });
         }
         race
     }
@@ -164,7 +219,7 @@ impl<'a> Race<'a> {
             let is_late = |runner: &mut Runner<'_>| {
                 let is_poll = runner.waiter.priority.is_poll();
                 let is_concerned = match first {
-                    Group::Owed => true,
+                    Group::Owed | Group::Doubtful => true,
                     Group::Polls => is_poll,
                     Group::Mounts | Group::Strangers => !is_poll,
                 };
@@ -176,7 +231,7 @@ impl<'a> Race<'a> {
                 break;
             };
             // What is left needs more of the budget than what is late.
-            if group == Group::Polls && first != Group::Polls {
+            if group >= Group::Polls && group > first {
                 continue;
             }
             let runner = self.runners.remove(place);
@@ -186,8 +241,7 @@ impl<'a> Race<'a> {
                 continue;
             }
             bucket.take(at);
-            let (tenant, asker) = (Some(runner.tenant), Some(runner.asker));
-            self.count(at, tenant, asker, runner.waiter.priority);
+            self.admit(&runner, at);
         }
         late
     }
@@ -199,7 +253,9 @@ impl<'a> Race<'a> {
         if group != Group::Polls || !self.parts.owes_polls() {
             return due;
         }
-        let impatient = self.runners.iter().map(|one| one.waiter.impatient_at());
+        let polls = self.runners.iter().map(|one| one.waiter);
+        let polls = polls.filter(|waiter| waiter.priority.is_poll());
+        let impatient = polls.map(Waiter::impatient_at);
         let owed = impatient.min().map(|at| at.max(bucket.when(1, from)));
         owed.map_or(due, |owed| owed.min(due))
     }
@@ -209,52 +265,65 @@ impl<'a> Race<'a> {
             let kind = usize::from(runner.waiter.priority.is_poll());
             let of_tenant = self.of_tenant[runner.tenant][kind];
             let of_asker = self.of_asker[runner.asker][kind];
-            let rank = self.parts.rank(runner.waiter, at, of_tenant, of_asker);
+            let rank = self.parts.rank(
+                runner.waiter,
+                at,
+                self.standings[runner.tenant],
+                of_tenant,
+                of_asker,
+            );
             (rank, place)
         });
         ranked.min().map(|((group, ..), place)| (place, group))
     }
 
-    fn count(
-        &mut self,
-        at: Instant,
-        tenant: Option<usize>,
-        asker: Option<usize>,
-        priority: Priority,
-    ) {
-        self.past.push((at, tenant, asker, priority));
-        self.parts.last_is_poll = priority.is_poll();
-        self.add(tenant, asker, priority, 1);
+    /// What is new has brought no answer when the next of it may come.
+    fn admit(&mut self, runner: &Runner<'_>, at: Instant) {
+        let priority = runner.waiter.priority;
+        let standing = &mut self.standings[runner.tenant];
+        let is_doubtful = priority.is_stranger() && *standing == Standing::Doubtful;
+        if priority.is_stranger() && *standing == Standing::New {
+            *standing = Standing::Doubtful;
+        }
+        self.count(Past {
+            at,
+            tenant: Some(runner.tenant),
+            asker: Some(runner.asker),
+            priority,
+            is_doubtful,
+        });
+    }
+
+    fn count(&mut self, past: Past) {
+        self.past.push(past);
+        self.parts.last_is_poll = past.priority.is_poll();
+        self.add(past, 1);
     }
 
     fn expire(&mut self, at: Instant) {
-        while let Some(&(then, tenant, asker, priority)) = self.past.get(self.expired)
-            && then + MINUTE <= at
+        while let Some(&past) = self.past.get(self.expired)
+            && past.at + MINUTE <= at
         {
             self.expired += 1;
-            self.add(tenant, asker, priority, -1);
+            self.add(past, -1);
         }
     }
 
-    fn add(
-        &mut self,
-        tenant: Option<usize>,
-        asker: Option<usize>,
-        priority: Priority,
-        change: i32,
-    ) {
-        let kind = usize::from(priority.is_poll());
+    fn add(&mut self, past: Past, change: i32) {
+        let kind = usize::from(past.priority.is_poll());
         let change = |count: &mut u32| *count = count.saturating_add_signed(change);
-        if let Some(tenant) = tenant {
+        if let Some(tenant) = past.tenant {
             change(&mut self.of_tenant[tenant][kind]);
         }
-        if let Some(asker) = asker {
+        if let Some(asker) = past.asker {
             change(&mut self.of_asker[asker][kind]);
         }
-        if priority.is_poll() {
+        if past.priority.is_poll() {
             change(&mut self.parts.polls);
         }
-        if priority.is_stranger() {
+        if past.is_doubtful {
+            change(&mut self.parts.doubtful);
+        } else if past.priority.is_stranger() {
             change(&mut self.parts.strangers);
         }
     }

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::Asker;
-use super::limit::Limit;
+use tokio::time::Instant;
+
+use super::limit::{Limit, Outcome};
+use super::standing::Standings;
+use super::{Asker, Priority};
 use crate::quota::Tenant;
 
 /// Who has a request of one host under way. No tenant has more than are left free for
@@ -11,6 +14,8 @@ use crate::quota::Tenant;
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) limit: Limit,
+    /// What became of the requests that they had.
+    pub(super) standings: Standings,
     taken: usize,
     tenants: HashMap<Tenant, usize>,
     askers: HashMap<Asker, usize>,
@@ -23,6 +28,7 @@ impl Places {
     pub(super) fn new(limit: Limit) -> Self {
         Self {
             limit,
+            standings: Standings::default(),
             taken: 0,
             tenants: HashMap::new(),
             askers: HashMap::new(),
@@ -56,13 +62,21 @@ impl Places {
         self.askers.get(asker).is_some_and(|own| *own >= PER_ASKER)
     }
 
-    pub(super) fn take(&mut self, asker: &Asker) {
+    pub(super) fn take(&mut self, asker: &Asker, priority: Priority, now: Instant) {
+        self.standings.begun(&asker.tenant, priority, now);
         self.taken += 1;
         *self.tenants.entry(asker.tenant.clone()).or_default() += 1;
         *self.askers.entry(asker.clone()).or_default() += 1;
     }
 
-    pub(super) fn give_back(&mut self, asker: &Asker) {
+    pub(super) fn give_back(
+        &mut self,
+        asker: &Asker,
+        priority: Priority,
+        outcome: Outcome,
+        now: Instant,
+    ) {
+        self.standings.ended(&asker.tenant, priority, outcome, now);
         let Some(own) = self.askers.get_mut(asker) else {
             return;
         };

@@ -11,6 +11,7 @@ use super::order::{Group, POLL_PATIENCE, Parts, Race, needed};
 use super::pause::Pause;
 use super::places::Places;
 use super::recent::Recent;
+use super::standing::Standing;
 use super::{Asker, Priority, Throttled};
 use crate::quota::Tenant;
 
@@ -145,11 +146,13 @@ impl Queue {
     }
 
     /// Takes a waiter out and its request off the budget.
-    pub(super) fn admit(&mut self, arrival: u64, now: Instant) -> Option<Waiter> {
+    pub(super) fn admit(&mut self, arrival: u64, now: Instant, places: &Places) -> Option<Waiter> {
         let waiter = self.waiters.remove(&arrival)?;
+        let standing = places.standings.of(&waiter.asker.tenant, now);
         self.bucket.take(now);
         self.pause.admit(arrival, now);
-        self.recent.add(now, &waiter.asker, waiter.priority);
+        self.recent
+            .add(now, &waiter.asker, waiter.priority, standing);
         Some(waiter)
     }
 
@@ -181,8 +184,9 @@ impl Queue {
         let ranked = free().map(|(arrival, waiter)| {
             let of_tenant = self.recent.of_tenant(&waiter.asker.tenant, waiter.priority);
             let of_asker = self.recent.count(&waiter.asker, waiter.priority);
+            let standing = places.standings.of(&waiter.asker.tenant, now);
             (
-                parts.rank(waiter, now, of_tenant, of_asker),
+                parts.rank(waiter, now, standing, of_tenant, of_asker),
                 arrival,
                 waiter,
             )
@@ -190,10 +194,11 @@ impl Queue {
         let (rank, arrival, waiter) = ranked.min_by_key(|&(rank, arrival, _)| (rank, arrival))?;
         let from = now.max(self.pause.until());
         let capacity = self.bucket.capacity();
-        let needed = needed(rank.0, capacity, self.held_mounts(places));
+        let needed = needed(rank.0, capacity, self.held_mounts(now, places));
         let mut due = self.bucket.when(needed, from);
         if rank.0 == Group::Polls && parts.owes_polls() {
-            let impatient = free().map(|(_, waiter)| waiter.impatient_at()).min();
+            let polls = free().filter(|(_, waiter)| waiter.priority.is_poll());
+            let impatient = polls.map(|(_, waiter)| waiter.impatient_at()).min();
             let owed = impatient.map(|at| at.max(self.bucket.when(1, from)));
             due = owed.map_or(due, |owed| owed.min(due));
         }
@@ -202,12 +207,15 @@ impl Queue {
 
     /// Whether somebody waits for nothing but a place.
     pub(super) fn wants_places(&self, now: Instant, places: &Places) -> bool {
+        let left = self.left(now);
+        let reserve = needed(Group::Doubtful, self.bucket.capacity(), 0);
         !self.is_blocked(now)
             && !self.pause.is_tried(now)
-            && self.left(now) > 0
-            && self
-                .waiters()
-                .any(|(_, waiter)| !places.has_its_own(&waiter.asker))
+            && left > 0
+            && self.waiters().any(|(_, waiter)| {
+                !places.has_its_own(&waiter.asker)
+                    && (left >= reserve || !waiter.is_doubtful(now, places))
+            })
     }
 
     /// When others may be admitted while one is tried.
@@ -222,11 +230,11 @@ impl Queue {
             .waiters()
             .partition(|(_, waiter)| places.is_held(&waiter.asker));
         if held.is_empty() {
-            return self.forecast(&free, 0, now);
+            return self.forecast(&free, 0, now, places);
         }
         // The others do not wait for those who are held, who may be free at any time.
-        let mut late = self.forecast(&free, self.held_mounts(places), now);
-        let all = self.forecast(&self.waiters().collect::<Vec<_>>(), 0, now);
+        let mut late = self.forecast(&free, self.held_mounts(now, places), now, places);
+        let all = self.forecast(&self.waiters().collect::<Vec<_>>(), 0, now, places);
         let is_held = |arrival| held.iter().any(|&(other, _)| other == arrival);
         late.extend(all.into_iter().filter(|&(arrival, _)| is_held(arrival)));
         late
@@ -238,12 +246,15 @@ impl Queue {
         race: &[(u64, &Waiter)],
         held_mounts: usize,
         now: Instant,
+        places: &Places,
     ) -> Vec<(u64, Throttled)> {
-        if self.all_in_time(race, held_mounts, now) {
+        if self.all_in_time(race, held_mounts, now, places) {
             return Vec::new();
         }
         let from = now.max(self.pause.until());
-        let race = Race::new(race, &self.recent, self.bucket.capacity());
+        let capacity = self.bucket.capacity();
+        let of = |tenant: &Tenant| places.standings.of(tenant, now);
+        let race = Race::new(race, &self.recent, capacity, of);
         let late = race.late(self.bucket, held_mounts, from).into_iter();
         late.map(|(arrival, due)| (arrival, self.reason(due, now)))
             .collect()
@@ -251,12 +262,26 @@ impl Queue {
 
     /// Whether even the last of them is before the earliest deadline, so that the
     /// order among them, which is dearer to find out, does not matter.
-    fn all_in_time(&self, race: &[(u64, &Waiter)], held_mounts: usize, now: Instant) -> bool {
-        let polls = race.iter().filter(|(_, waiter)| waiter.priority.is_poll());
-        let polls = polls.count();
-        let mounts = [(Group::Mounts, race.len() - polls), (Group::Polls, polls)];
+    fn all_in_time(
+        &self,
+        race: &[(u64, &Waiter)],
+        held_mounts: usize,
+        now: Instant,
+        places: &Places,
+    ) -> bool {
+        // What is new may be doubtful after its first request.
+        let leaves_a_reserve = |waiter: &Waiter| {
+            let is_known = || {
+                let tenant = &waiter.asker.tenant;
+                places.standings.of(tenant, now) == Standing::Known
+            };
+            waiter.priority.is_poll() || (waiter.priority.is_stranger() && !is_known())
+        };
+        let last = race.iter().filter(|(_, waiter)| leaves_a_reserve(waiter));
+        let last = last.count();
+        let groups = [(Group::Mounts, race.len() - last), (Group::Doubtful, last)];
         let (mut bucket, mut at) = (self.bucket, now.max(self.pause.until()));
-        for (group, count) in mounts {
+        for (group, count) in groups {
             let needed = needed(group, bucket.capacity(), held_mounts);
             for _ in 0..count {
                 at = bucket.when(needed, at);
@@ -278,11 +303,11 @@ impl Queue {
         }
     }
 
-    fn held_mounts(&self, places: &Places) -> usize {
+    fn held_mounts(&self, now: Instant, places: &Places) -> usize {
         let mounts = self
             .waiters
             .values()
-            .filter(|waiter| !waiter.priority.is_poll());
+            .filter(|waiter| !waiter.priority.is_poll() && !waiter.is_doubtful(now, places));
         mounts
             .filter(|waiter| places.is_held(&waiter.asker))
             .count()
@@ -297,6 +322,12 @@ impl Waiter {
     /// From when on a poll does not let all mounts pass any more.
     pub(super) fn impatient_at(&self) -> Instant {
         self.since + POLL_PATIENCE
+    }
+
+    /// Whether it is a mount that leaves a part of the budget to others.
+    fn is_doubtful(&self, now: Instant, places: &Places) -> bool {
+        self.priority.is_stranger()
+            && places.standings.of(&self.asker.tenant, now) == Standing::Doubtful
     }
 
     /// Ends its waiting; if it has gone in this moment, its ticket finds the answer.

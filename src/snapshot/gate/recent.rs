@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::standing::Standing;
 use super::{Asker, Priority};
 use crate::quota::Tenant;
 
@@ -18,6 +19,7 @@ pub(super) struct Recent {
     askers: HashMap<(Asker, bool), u32>,
     polls: u32,
     strangers: u32,
+    doubtful: u32,
 }
 
 /// One request that was made.
@@ -26,6 +28,8 @@ pub(super) struct Admission {
     pub(super) at: Instant,
     pub(super) asker: Asker,
     pub(super) priority: Priority,
+    /// Of a credential that had not worked, of a doubtful tenant.
+    pub(super) is_doubtful: bool,
 }
 
 /// How many admissions are remembered.
@@ -51,9 +55,15 @@ impl Recent {
         self.polls
     }
 
-    /// How many were admitted whose credential had not worked yet.
+    /// How many were admitted whose credential had not worked yet, but those of doubtful
+    /// tenants.
     pub(super) const fn strangers(&self) -> u32 {
         self.strangers
+    }
+
+    /// How many of doubtful tenants were admitted whose credential had not worked yet.
+    pub(super) const fn doubtful(&self) -> u32 {
+        self.doubtful
     }
 
     /// What was admitted last, if that counts.
@@ -66,8 +76,15 @@ impl Recent {
         self.admissions.iter()
     }
 
-    /// Remembers an admission; they come in the order of time.
-    pub(super) fn add(&mut self, at: Instant, asker: &Asker, priority: Priority) {
+    /// Remembers an admission; they come in the order of time. What a doubtful tenant had
+    /// counts as such where its credential had not worked.
+    pub(super) fn add(
+        &mut self,
+        at: Instant,
+        asker: &Asker,
+        priority: Priority,
+        standing: Standing,
+    ) {
         self.expire(at);
         if self.admissions.len() == MOST {
             self.drop_oldest();
@@ -76,12 +93,15 @@ impl Recent {
         *self.tenants.entry(tenant).or_default() += 1;
         let key = (asker.clone(), priority.is_poll());
         *self.askers.entry(key).or_default() += 1;
+        let is_doubtful = priority.is_stranger() && standing == Standing::Doubtful;
         self.polls += u32::from(priority.is_poll());
-        self.strangers += u32::from(priority.is_stranger());
+        self.strangers += u32::from(priority.is_stranger() && !is_doubtful);
+        self.doubtful += u32::from(is_doubtful);
         self.admissions.push_back(Admission {
             at,
             asker: asker.clone(),
             priority,
+            is_doubtful,
         });
     }
 
@@ -110,7 +130,10 @@ impl Recent {
 
     fn discount(&mut self, admission: Admission) {
         let Admission {
-            asker, priority, ..
+            asker,
+            priority,
+            is_doubtful,
+            ..
         } = admission;
         decrease(
             &mut self.tenants,
@@ -118,7 +141,8 @@ impl Recent {
         );
         decrease(&mut self.askers, &(asker, priority.is_poll()));
         self.polls -= u32::from(priority.is_poll());
-        self.strangers -= u32::from(priority.is_stranger());
+        self.strangers -= u32::from(priority.is_stranger() && !is_doubtful);
+        self.doubtful -= u32::from(is_doubtful);
     }
 }
 
@@ -147,8 +171,13 @@ mod tests {
         let now = Instant::now();
         let (a, b) = (asker("a", 1), asker("b", 1));
         let mut recent = Recent::default();
-        recent.add(now, &a, Priority::Mount);
-        recent.add(now + Duration::from_secs(1), &a, Priority::Mount);
+        recent.add(now, &a, Priority::Mount, Standing::Known);
+        recent.add(
+            now + Duration::from_secs(1),
+            &a,
+            Priority::Mount,
+            Standing::Known,
+        );
         recent.expire(now + MINUTE - Duration::from_nanos(1));
         let count = |recent: &Recent, asker| recent.count(asker, Priority::Mount);
         assert_eq!((count(&recent, &a), count(&recent, &b)), (2, 0));
@@ -160,10 +189,10 @@ mod tests {
     fn a_tenant_has_what_its_askers_have_and_polls_are_counted_apart() {
         let now = Instant::now();
         let mut recent = Recent::default();
-        recent.add(now, &asker("a", 1), Priority::Mount);
-        recent.add(now, &asker("a", 2), Priority::Stranger);
-        recent.add(now, &asker("a", 2), Priority::Poll);
-        recent.add(now, &asker("b", 2), Priority::Stranger);
+        recent.add(now, &asker("a", 1), Priority::Mount, Standing::Known);
+        recent.add(now, &asker("a", 2), Priority::Stranger, Standing::Known);
+        recent.add(now, &asker("a", 2), Priority::Poll, Standing::Known);
+        recent.add(now, &asker("b", 2), Priority::Stranger, Standing::Known);
         let of = |name, priority| recent.of_tenant(&Tenant::new(name), priority);
         assert_eq!((of("a", Priority::Mount), of("a", Priority::Poll)), (2, 1));
         assert_eq!((of("b", Priority::Mount), of("b", Priority::Poll)), (1, 0));
@@ -175,8 +204,8 @@ mod tests {
         let now = Instant::now();
         let (a, b) = (asker("a", 1), asker("b", 1));
         let mut recent = Recent::default();
-        recent.add(now, &a, Priority::Stranger);
-        recent.add(now, &b, Priority::Poll);
+        recent.add(now, &a, Priority::Stranger, Standing::Known);
+        recent.add(now, &b, Priority::Poll, Standing::Known);
         recent.undo(&a);
         recent.undo(&a);
         assert_eq!(recent.count(&a, Priority::Stranger), 0);
@@ -189,8 +218,8 @@ mod tests {
         let now = Instant::now();
         let (a, b) = (asker("a", 1), asker("b", 1));
         let mut recent = Recent::default();
-        recent.add(now, &a, Priority::Mount);
-        (0..MOST).for_each(|_| recent.add(now, &b, Priority::Mount));
+        recent.add(now, &a, Priority::Mount, Standing::Known);
+        (0..MOST).for_each(|_| recent.add(now, &b, Priority::Mount, Standing::Known));
         assert_eq!(recent.admissions.len(), MOST);
         assert_eq!(recent.count(&b, Priority::Mount), 1024);
         assert_eq!((recent.askers.len(), recent.tenants.len()), (1, 1));

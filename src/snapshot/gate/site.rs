@@ -9,7 +9,7 @@ use super::limit::{Limit, Outcome};
 use super::pause::Pause;
 use super::places::Places;
 use super::queue::Queue;
-use super::{Asker, Lane};
+use super::{Asker, Lane, Priority};
 use crate::quota::Tenant;
 
 /// One host: its lanes, and the places that they share.
@@ -90,8 +90,8 @@ impl Site {
             && let Some((lane, arrival)) = self.due(now)
         {
             let queue = self.lanes.get_mut(&lane);
-            if let Some(waiter) = queue.and_then(|queue| queue.admit(arrival, now)) {
-                self.places.take(&waiter.asker);
+            if let Some(waiter) = queue.and_then(|queue| queue.admit(arrival, now, &self.places)) {
+                self.places.take(&waiter.asker, waiter.priority, now);
                 self.pause.admit(arrival, now);
                 waiter.answer(Ok(()));
             }
@@ -139,19 +139,19 @@ impl Site {
         now: Instant,
     ) {
         self.places.limit.ended(of.lane, begun, now, outcome);
-        self.ended(of);
+        self.ended(of, outcome, now);
     }
 
     /// Undoes an admission of which nobody made use.
     pub(super) fn undo(&mut self, of: &Request<'_>, now: Instant) {
-        self.ended(of);
+        self.ended(of, Outcome::Neither, now);
         if let Some(queue) = self.lanes.get_mut(of.lane) {
             queue.undo(of.arrival, of.asker, now);
         }
     }
 
-    fn ended(&mut self, of: &Request<'_>) {
-        self.places.give_back(of.asker);
+    fn ended(&mut self, of: &Request<'_>, outcome: Outcome, now: Instant) {
+        self.places.give_back(of.asker, of.priority, outcome, now);
         self.pause.ended(of.arrival);
         if let Some(queue) = self.lanes.get_mut(of.lane) {
             queue.ended(of.arrival);
@@ -166,10 +166,16 @@ impl Site {
     /// Forgets the lanes with which nothing is lost.
     pub(super) fn sweep(&mut self, now: Instant) {
         self.lanes.retain(|_, queue| !queue.is_idle(now));
+        self.places.standings.sweep(now);
     }
 
     /// Whether nothing is lost with it.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.is_unused(now) && self.places.standings.is_empty()
+    }
+
+    /// Whether nothing is lost with it but what is known of tenants.
+    pub(super) fn is_unused(&self, now: Instant) -> bool {
         self.lanes.is_empty() && self.places.is_empty() && !self.pause.is_wanted(now)
     }
 }
@@ -178,5 +184,6 @@ impl Site {
 pub(super) struct Request<'a> {
     pub(super) lane: &'a Lane,
     pub(super) asker: &'a Asker,
+    pub(super) priority: Priority,
     pub(super) arrival: u64,
 }

@@ -144,6 +144,7 @@ impl State {
     pub(super) fn site(&mut self, host: &Host, now: Instant) -> Option<&mut Site> {
         if !self.sites.contains_key(host) && self.sites.len() >= MOST_LANES {
             self.sweep(now);
+            self.sites.retain(|_, site| !site.is_unused(now));
             if self.sites.len() >= MOST_LANES {
                 return None;
             }

@@ -36,6 +36,8 @@ struct Scene {
     gate: Gate,
     start: Instant,
     log: Arc<Mutex<Log>>,
+    /// How what is admitted ends.
+    outcome: Outcome,
 }
 
 impl Who {
@@ -83,6 +85,7 @@ impl Scene {
             gate: gate(per_minute),
             start: Instant::now(),
             log: Arc::default(),
+            outcome: Outcome::Neither,
         }
     }
 
@@ -97,11 +100,25 @@ impl Scene {
     ) -> JoinHandle<()> {
         let (gate, log, start) = (self.gate.clone(), Arc::clone(&self.log), self.start);
         let (lane, deadline) = (lane.clone(), Deadline::after(limit));
+        let outcome = self.outcome;
         tokio::spawn(async move {
-            let outcome = gate.admit(&lane, &asker.asker(), priority, deadline).await;
-            let line = (name, start.elapsed(), outcome.err());
+            let admitted = gate.admit(&lane, &asker.asker(), priority, deadline).await;
+            let line = (name, start.elapsed(), admitted.as_ref().err().copied());
             log.lock().unwrap().push(line);
+            if let Ok(pass) = admitted {
+                pass.ended(outcome);
+            }
         })
+    }
+
+    /// The same scene, whose calls end in another way from now on.
+    fn ending(&self, outcome: Outcome) -> Self {
+        Self {
+            gate: self.gate.clone(),
+            log: Arc::clone(&self.log),
+            outcome,
+            ..*self
+        }
     }
 
     fn mount(&self, name: &'static str, asker: Who) -> JoinHandle<()> {

@@ -202,3 +202,118 @@ async fn what_is_turned_away_is_counted_by_its_reason() {
     drop(now(&scene.gate, &account(1), B).await);
     assert_eq!(scene.gate.turned_away(), [1, 1, 0, 0]);
 }
+
+/// Ten namespaces with so many made-up tokens each, refused one after the other, and a
+/// budget of sixty of which what they may have is spent.
+async fn refused_in_ten_namespaces(tokens: u8) -> Scene {
+    let scene = Scene::new(60);
+    let refused = scene.ending(Outcome::Refused);
+    for name in ["n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9"] {
+        for number in 0..tokens {
+            refused.stranger("made up", Who(name, number));
+        }
+    }
+    pass(SECOND).await;
+    scene
+}
+
+/// How long each of these waited that were called one after the other, so far apart.
+async fn waits(
+    scene: &Scene,
+    name: &'static str,
+    tenant: &'static str,
+    calls: u8,
+) -> Vec<Duration> {
+    const APART: Duration = Duration::from_secs(4);
+    let mut waits = Vec::new();
+    for number in 0..calls {
+        let begun = scene.start.elapsed();
+        scene.stranger(name, Who(tenant, number));
+        pass(APART).await;
+        let log = scene.log();
+        let (_, at, error) = log.iter().rfind(|(whose, ..)| *whose == name).unwrap();
+        assert_eq!(*error, None);
+        waits.push(at.saturating_sub(begun));
+    }
+    waits
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_tokens_of_a_known_namespace_wait_for_no_made_up_ones_of_ten() {
+    let scene = refused_in_ten_namespaces(200).await;
+    let answered = scene.ending(Outcome::Answered);
+    let waits = waits(&answered, "new", "victim", 60).await;
+    // Whatever of the last minute they had more than others.
+    assert!(waits.iter().all(Duration::is_zero), "{waits:?}");
+    let made_up = scene
+        .names()
+        .iter()
+        .filter(|name| **name == "made up")
+        .count();
+    // The others have all that is left of it.
+    assert!(made_up >= 45 + 4 * 60 - 60 - 8, "{made_up}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_was_never_seen_waits_for_no_made_up_tokens() {
+    let scene = refused_in_ten_namespaces(200).await;
+    let (answered, refused) = (
+        scene.ending(Outcome::Answered),
+        scene.ending(Outcome::Refused),
+    );
+    for name in ["v0", "v1", "v2", "v3"] {
+        let waits = waits(&answered, name, name, 1).await;
+        assert_eq!(waits, [Duration::ZERO], "{name}");
+    }
+    // One that was mended after a refusal is before those who had more of them, once
+    // what is kept for others is there again.
+    waits(&refused, "wrong", "w", 1).await;
+    let waits = waits(&answered, "mended", "w", 1).await;
+    assert!(waits[0] <= SECOND * 4, "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_namespaces_keep_an_eighth_beside_those_that_take_all() {
+    let scene = refused_in_ten_namespaces(200).await;
+    let answered = scene.ending(Outcome::Answered);
+    let before = scene.log().len();
+    for name in ["v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9"] {
+        for number in 0..20 {
+            answered.mount("known", Who(name, number));
+        }
+    }
+    // What they had in the first minute counts until its end.
+    pass(SECOND * 180).await;
+    let log = scene.log();
+    let of = |name: &'static str, from: u32| {
+        let late = log[before..]
+            .iter()
+            .filter(move |(_, at, _)| *at > SECOND * from);
+        late.filter(move |(whose, ..)| *whose == name).count()
+    };
+    assert_eq!(of("made up", 120), 8);
+    assert!((52..=53).contains(&of("known", 120)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_go_before_tokens_that_are_refused() {
+    let scene = refused_in_ten_namespaces(200).await;
+    // They wait for what is kept for mounts, and no longer.
+    for number in 0..5 {
+        scene.poll("poll", Who("victim", number));
+    }
+    pass(SECOND * 5).await;
+    let names = scene.names();
+    let polls = names.iter().filter(|name| **name == "poll").count();
+    assert_eq!(polls, 5, "{names:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_long_ago_is_forgotten_with_all_that_is_known_of_it() {
+    let scene = refused_in_ten_namespaces(20).await;
+    pass(HOUR * 2).await;
+    scene.gate.sweep();
+    assert_eq!(scene.gate.0.lock().lanes(), 0);
+    let site = scene.gate.0.lock().places(&Host::default());
+    assert_eq!(site, 0, "the host is forgotten");
+}
