@@ -42,6 +42,15 @@ impl Default for Retry {
 }
 
 impl Retry {
+    /// The same without further attempts: whoever tries whether Phase answers again.
+    #[must_use]
+    pub const fn once(self) -> Self {
+        Self {
+            attempts: 1,
+            ..self
+        }
+    }
+
     /// The pause before the next attempt, or none if there should be no next.
     ///
     /// `failed` attempts were made, `left` is the time until the deadline, and

@@ -14,11 +14,12 @@ use super::footprint::footprint;
 use super::gate::Pass;
 use super::proof;
 use super::refusal::{Loss, Meaning, Refusal};
+use super::trouble::Trouble;
 use super::upstream::{self, Errand, Lost, Upstream};
 use super::view::{Confirmed, Listing, Rows, View, amount};
 use crate::deadline::Deadline;
 use crate::phase::Error;
-use crate::phase::client::{Asked, parse};
+use crate::phase::client::{Asked, Endpoint, parse};
 use crate::phase::directory::Directory;
 use crate::phase::environment::Table;
 use crate::phase::keyring::Keyring;
@@ -46,26 +47,34 @@ pub(super) async fn view<U: Upstream>(
     credential: &Arc<Credential>,
     need: Need,
 ) -> Landed<Arc<View>> {
-    let flight = {
-        let mut state = credential.state();
-        let most = match need {
-            Need::Fresh => state.fresh(),
-            Need::Recent => RECENT / 2,
-            Need::Since(begun) => begun.elapsed(),
+    let mut may_ask = false;
+    let flight = loop {
+        let held = {
+            let mut state = credential.state();
+            let most = match need {
+                Need::Fresh => state.fresh(),
+                Need::Recent => RECENT / 2,
+                Need::Since(begun) => begun.elapsed(),
+            };
+            let view = state.view.as_ref().filter(|_| state.trouble.is_none());
+            let age = |view: &&Arc<View>| view.confirmed.age().is_some_and(|age| age <= most);
+            if let Some(view) = view.filter(age) {
+                return Ok(Arc::clone(view));
+            }
+            let may_not = state.asking.is_none() && !may_ask;
+            let held = state.trouble.as_ref().filter(|_| may_not);
+            match held.filter(|trouble| trouble.holds()).cloned() {
+                Some(held) => held,
+                None => {
+                    let begin = || asking(shared, credential, None);
+                    break Flight::join(&mut state.asking, begin);
+                }
+            }
         };
-        let view = state.view.as_ref().filter(|_| state.trouble.is_none());
-        let age = |view: &&Arc<View>| view.confirmed.age().is_some_and(|age| age <= most);
-        if let Some(view) = view.filter(age) {
-            return Ok(Arc::clone(view));
+        may_ask = held.may_be_asked(Endpoint::Tokens).await;
+        if !may_ask {
+            return Err(held.refusal);
         }
-        if let Some(trouble) = &state.trouble
-            && state.asking.is_none()
-            && trouble.holds_back()
-        {
-            return Err(trouble.refusal.clone());
-        }
-        let begin = || asking(shared, credential, None);
-        Flight::join(&mut state.asking, begin)
     };
     flight.landed().await
 }
@@ -188,20 +197,29 @@ pub(super) async fn rows<U: Upstream>(
         proof::prove_if_old(shared, credential, id, &rows).await?;
         return Ok(rows);
     }
-    let flight = {
-        let mut state = credential.state();
-        if let Some(late) = state.late.get(id)
-            && !state.fetching.contains_key(id)
-            && late.holds_back()
-        {
-            return Err(told(late.refusal.clone()));
+    let mut may_ask = false;
+    let flight = loop {
+        let held = {
+            let mut state = credential.state();
+            let may_not = !state.fetching.contains_key(id) && !may_ask;
+            let held = state.late.get(id).filter(|_| may_not);
+            match held.filter(|late| late.holds()).cloned() {
+                Some(held) => held,
+                None => {
+                    let is_recent = view.confirmed.age().is_some_and(|age| age <= RECENT);
+                    if which.is_strict && !is_recent {
+                        return Err(Error::Moved);
+                    }
+                    let begin = || fetching(shared, credential, id, None);
+                    let slot = state.fetching.entry(id.to_owned());
+                    break Flight::join(slot.or_default(), begin);
+                }
+            }
+        };
+        may_ask = held.may_be_asked(Endpoint::Secrets).await;
+        if !may_ask {
+            return Err(told(held.refusal));
         }
-        let is_recent = view.confirmed.age().is_some_and(|age| age <= RECENT);
-        if which.is_strict && !is_recent {
-            return Err(Error::Moved);
-        }
-        let begin = || fetching(shared, credential, id, None);
-        Flight::join(state.fetching.entry(id.to_owned()).or_default(), begin)
     };
     let rows = flight.landed().await.map_err(told)?;
     // Somebody may have begun to fetch it under an older moment.
@@ -350,6 +368,14 @@ pub(super) async fn ask<U: Upstream>(
         Some(_) => &credential.account,
     };
     let (asker, priority) = credential.asker(&shared.gate, lane);
+    let is_trial = pass.is_none() && {
+        let state = credential.state();
+        let held = match environment {
+            None => state.trouble.as_ref(),
+            Some(id) => state.late.get(id),
+        };
+        held.is_some_and(Trouble::holds)
+    };
     let errand = Errand {
         asked: Asked {
             memory: Some(&memory),
@@ -363,13 +389,11 @@ pub(super) async fn ask<U: Upstream>(
         // A poll has a place; without a view, pods wait for what it brings.
         can_wait: pass.is_some() && credential.state().view.is_some(),
     };
-    let asked = upstream::ask(
-        &shared.upstream,
-        &shared.gate,
-        shared.settings.retry,
-        &errand,
-        pass,
-    );
+    let retry = match is_trial {
+        true => shared.settings.retry.once(),
+        false => shared.settings.retry,
+    };
+    let asked = upstream::ask(&shared.upstream, &shared.gate, retry, &errand, pass);
     let (body, begun) = asked.await?;
     credential.state().doubts.settle(environment);
     // Other upstreams than the network do not count; and what failed attempts took is free.

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 use super::answering::Answering;
 use super::refusal::{Meaning, Refusal, length};
+use crate::awaited::{Awaited, waiting};
+use crate::phase::client::Endpoint;
 
 /// Well below the pause between two republishes.
 pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(10);
@@ -77,14 +79,14 @@ impl Trouble {
         Instant::now() < self.until && returns.is_none_or(|(host, then)| host.returns() == *then)
     }
 
-    /// The same for a question that would be asked now: where the host gave no answer,
-    /// one tries for all whether it does again.
-    pub(super) fn holds_back(&self) -> bool {
-        self.holds()
-            && !self
-                .returns
-                .as_ref()
-                .is_some_and(|(host, _)| host.may_be_tried())
+    /// Whether a question may be asked all the same: where the host gave no answer, the
+    /// first who comes tries for all whether it does again, and others wait for that.
+    pub(super) async fn may_be_asked(&self, endpoint: Endpoint) -> bool {
+        let Some((host, _)) = &self.returns else {
+            return false;
+        };
+        let _waiting = waiting(Awaited::Phase(endpoint));
+        host.may_be_asked().await
     }
 
     /// The refusal, and when Phase is asked again, where it is held for long.

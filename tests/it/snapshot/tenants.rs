@@ -170,10 +170,38 @@ async fn until_mounted(world: &World) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_phase_is_back_whoever_mounts_finds_out_soon() {
+async fn when_phase_is_back_the_first_who_mounts_finds_out() {
     let world = back_again(1).await;
-    let took = until_mounted(&world).await;
-    assert!(took <= Duration::from_millis(2_200), "{took:?}");
+    sleep(Duration::from_millis(100)).await;
+    world.mount("t0", &of("shop"), "t0").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_phase_is_back_all_who_mount_at_once_wait_for_the_first() {
+    let world = back_again(30).await;
+    sleep(Duration::from_millis(100)).await;
+    let mounts = (0..30).map(|n| {
+        let (world, token) = (&world, format!("t{n}"));
+        async move { world.mount(&token, &of("shop"), &token).await.map(drop) }
+    });
+    for mounted in join_all(mounts).await {
+        mounted.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_phase_is_away_newcomers_do_not_spend_the_budget() {
+    let world = back_again(1).await;
+    world.model.weather(Weather::Down);
+    let before = world.model.requests().0;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) {
+        world.mount("t0", &of("shop"), "t0").await.unwrap_err();
+        sleep(Duration::from_millis(100)).await;
+    }
+    let asked = world.model.requests().0 - before;
+    // Fewer than a minute's budget.
+    assert!(asked < 60, "{asked} requests");
 }
 
 #[tokio::test(start_paused = true)]
