@@ -248,7 +248,7 @@ async fn make(
     sendable: usize,
     allowance: Allowance,
 ) -> Result<Made, Refusal> {
-    for warning in answer.warnings() {
+    for warning in answer.first_warnings() {
         warn!(class, "{warning}");
     }
     let Allowance { job, memory } = allowance;

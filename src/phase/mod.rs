@@ -114,11 +114,30 @@ impl Answer {
         self.kept.lines().chain(self.unserved()).collect()
     }
 
+    /// The same for the log, which each mount writes to: the first three of either kind,
+    /// and how many there are beside them.
+    #[must_use]
+    pub fn first_warnings(&self) -> Vec<String> {
+        const FIRST: usize = 3;
+        let dynamic = self.dynamic();
+        let more = match dynamic.len().saturating_sub(FIRST) {
+            0 => None,
+            1 => Some("1 more dynamic secret is left out".to_owned()),
+            more => Some(format!("{more} more dynamic secrets are left out")),
+        };
+        let first = dynamic.into_iter().take(FIRST).map(str::to_owned);
+        self.kept.lines_of(FIRST).chain(first).chain(more).collect()
+    }
+
     /// Dynamic secrets that were left out, one line each: the first few.
     pub fn unserved(&self) -> impl Iterator<Item = String> {
+        let dynamic = self.dynamic().into_iter().map(str::to_owned);
+        dynamic.take(BadReferences::SHOWN)
+    }
+
+    fn dynamic(&self) -> BTreeSet<&str> {
         let dynamic = self.selected.iter().flat_map(|selected| &selected.dynamic);
-        let dynamic: BTreeSet<_> = dynamic.cloned().collect();
-        dynamic.into_iter().take(BadReferences::SHOWN)
+        dynamic.map(String::as_str).collect()
     }
 
     /// The environments that were read, for people.

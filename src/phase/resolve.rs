@@ -162,12 +162,17 @@ impl BadReferences {
 
     /// One line each, and one more for those that are not shown.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        let more = match self.more() {
+        self.lines_of(Self::SHOWN)
+    }
+
+    /// The same of the first so many.
+    pub fn lines_of(&self, shown: usize) -> impl Iterator<Item = String> {
+        let more = match self.count.saturating_sub(self.first.len().min(shown)) {
             0 => None,
             1 => Some("1 more reference cannot be resolved".to_owned()),
             more => Some(format!("{more} more references cannot be resolved")),
         };
-        let lines = self.first.iter().map(BadReference::line);
+        let lines = self.first.iter().take(shown).map(BadReference::line);
         lines.chain(more)
     }
 

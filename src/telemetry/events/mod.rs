@@ -26,6 +26,7 @@ use self::event::Event;
 use self::ledger::{Due, Heard, Ledger};
 use super::metrics::{Fate, PodEventFigures};
 use crate::class::Pod;
+use crate::quota::Tenant;
 use crate::snapshot::VolumeId;
 
 /// Tells pods; clones tell the same.
@@ -85,7 +86,8 @@ impl PodEvents {
         }
         let due = {
             let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            ledger.hear(volume, &pod.uid, heard, Instant::now())
+            let tenant = Tenant::new(&pod.namespace);
+            ledger.hear(volume, &tenant, &pod.uid, heard, Instant::now())
         };
         let Some(due) = due else { return };
         let event = match due {
