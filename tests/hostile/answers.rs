@@ -8,7 +8,7 @@ use crate::support::attacks::{again, one_key};
 use crate::support::liar::Lie;
 use crate::support::scene::Scene;
 
-const SHORT: Duration = Duration::from_secs(4);
+const SHORT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(500);
 const NAMES: [&str; 8] = ["l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7"];
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::attacks::{again, dangling, one_key};
 use crate::support::scene::Scene;
 
-const SHORT: Duration = Duration::from_secs(4);
+const SHORT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(500);
 /// So many lines a failed or warned mount, a new pod each half second, and what the
 /// victims write.

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::attacks::{again, references};
 use crate::support::scene::Scene;
 
-const SHORT: Duration = Duration::from_secs(4);
+const SHORT: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_value_that_many_refer_to_ten_times_each_hurts_nobody() {

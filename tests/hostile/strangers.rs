@@ -14,7 +14,7 @@ const RETRY: Duration = Duration::from_secs(8);
 const SHORT: Duration = Duration::from_secs(16);
 const LONG: Duration = Duration::from_secs(400);
 /// The victims' own new pods stay below their share of a request a second.
-const NEW_POD: Duration = Duration::from_secs(4);
+const NEW_POD: Duration = Duration::from_secs(3);
 /// The shortest there is.
 const POLL: Duration = Duration::from_secs(5);
 

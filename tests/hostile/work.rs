@@ -8,7 +8,7 @@ use crate::support::attacks::{again, globs, long_keys, lookups, one_key, templat
 use crate::support::liar::Lie;
 use crate::support::scene::Scene;
 
-const SHORT: Duration = Duration::from_secs(4);
+const SHORT: Duration = Duration::from_secs(3);
 const BUDGET: [&str; 2] = ["--request-budget", "6000"];
 const PAUSE: Duration = Duration::from_millis(500);
 
