@@ -64,6 +64,8 @@ const KINDS: [(&str, Kind); 8] = [
 struct Length {
     attack: Duration,
     rounds: usize,
+    /// What a cold mount may take beside twice its own time.
+    slack: Duration,
 }
 
 #[tokio::main]
@@ -75,10 +77,12 @@ async fn main() -> ExitCode {
         true => Length {
             attack: Duration::from_secs(3),
             rounds: 6,
+            slack: Duration::from_secs(5),
         },
         false => Length {
             attack: Duration::from_secs(20),
             rounds: 25,
+            slack: Duration::from_secs(1),
         },
     };
     println!(
@@ -102,6 +106,12 @@ async fn main() -> ExitCode {
             let outcome = attack(name, kind, &length).await;
             row(name, &outcome);
             is_harmless &= outcome.ended.is_none() && outcome.peak <= TO_STAY_BELOW;
+            // Not reached yet where Phase itself has much to send.
+            let is_claimed = kind != Kind::Environments && kind != Kind::All;
+            is_harmless &= !is_claimed || is_soon(&outcome, length.slack);
+            for failure in outcome.beside.failures.iter().take(3) {
+                println!("{:<13} {failure}", "");
+            }
         }
     }
     match is_harmless {
@@ -133,8 +143,11 @@ async fn attack(name: &str, kind: Kind, length: &Length) -> Outcome {
     };
     let mut scene = Scene::start(&apps, flags).await;
     let mut most = length.attack;
-    if is(Kind::Strangers) {
-        // The victim stays below its share of a request a second.
+    if kind == Kind::All {
+        // Eleven namespaces want a request a second: the victim stays below its share.
+        scene = scene.new_pods_each(Duration::from_secs(12));
+        most = most.max(Duration::from_secs(24));
+    } else if is(Kind::Strangers) {
         scene = scene.new_pods_each(Duration::from_secs(4));
         most = most.max(Duration::from_secs(8));
     } else {
@@ -190,6 +203,13 @@ fn volumes(
         all.push((of("globs", &globs("globs", 4_000)), PAUSE));
     }
     all
+}
+
+/// Whether new pods of the victim started all, and about as soon as alone.
+fn is_soon(outcome: &Outcome, slack: Duration) -> bool {
+    let [alone, beside] =
+        [&outcome.alone, &outcome.beside].map(|times| percentile(&times.cold, 99));
+    outcome.beside.failures.is_empty() && beside <= 2 * alone + slack
 }
 
 fn row(name: &str, outcome: &Outcome) {
