@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta};
 use kube::api::Patch;
 use kube::runtime::events::EventType;
@@ -18,6 +19,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::apply::{FIELD_MANAGER, WITHIN, as_ours};
+use super::plan::SecretName;
 use super::reconcile::{Context, Outcome, name};
 use super::resource::PhaseSecret;
 use crate::snapshot::lock;
@@ -125,7 +127,7 @@ impl Predecessors {
     }
 }
 
-fn is_own(entry: &ManagedFieldsEntry) -> bool {
+pub(super) fn is_own(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some("Apply")
         && !is_of_subresource(entry)
@@ -179,6 +181,30 @@ fn take_away(fields: &mut Map<String, Value>, others: &Map<String, Value>) {
         }
         (_, other) => other.is_none(),
     });
+}
+
+/// Whether a Secret that is there was written by Phase's own operator: by its name, or as
+/// an empty one by a name that it has, too.
+pub(super) async fn was_theirs(client: &kube::Client, secret: &SecretName) -> bool {
+    let secrets = Api::<Secret>::namespaced(client.clone(), &secret.namespace);
+    let found = timeout(WITHIN, secrets.get_metadata_opt(&secret.name)).await;
+    let Ok(Ok(Some(found))) = found else {
+        return false;
+    };
+    let entries = found.metadata.managed_fields.unwrap_or_default();
+    let standings = entries.iter().map(|entry| {
+        let manager = entry.manager.as_deref().unwrap_or_default();
+        Predecessors::default().standing(manager)
+    });
+    let has_data = entries.iter().any(|entry| {
+        let data = fields(entry).and_then(|fields| fields.get("f:data")?.as_object());
+        data.is_some_and(|data| data.keys().any(|key| key != MAP))
+    });
+    standings.into_iter().any(|standing| match standing {
+        Standing::Known => true,
+        Standing::Perhaps => !has_data,
+        Standing::Foreign => false,
+    })
 }
 
 /// Resources whose finalizer was taken off: no more than there are.

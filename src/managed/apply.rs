@@ -2,6 +2,7 @@
 //! the API server answers with its metadata alone.
 
 mod error;
+mod part;
 mod recreate;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 pub use error::ApplyError;
+use error::{fields, is_about_type, managers};
+pub use part::Without;
 
 use super::adopt::Predecessors;
 use super::plan::{Output, SecretName};
@@ -60,7 +63,7 @@ struct Head<'a> {
     #[serde(rename = "type")]
     secret_type: &'a str,
     metadata: Metadata<'a>,
-    data: &'a RawValue,
+    data: part::DataPart<'a>,
 }
 
 #[derive(Serialize)]
@@ -89,6 +92,10 @@ pub struct Write<'a> {
     pub owner: Option<&'a OwnerReference>,
     /// Who gives way.
     pub predecessors: Predecessors,
+    /// Whether the Secret says already that it belongs to the resource.
+    pub is_kept: bool,
+    /// What others have set to something else, and keep.
+    pub without: Without,
 }
 
 /// A Secret that was written.
@@ -98,6 +105,17 @@ pub struct Applied {
     pub metadata: ObjectMeta,
     /// Whether it was Phase's own operator's until now.
     pub is_adopted: bool,
+    /// What of it was not written, since others have set it to something else.
+    pub conflict: Option<Contested>,
+}
+
+/// What others have set to something else in a Secret of ours.
+#[derive(Debug)]
+pub struct Contested {
+    /// Which fields, and whose.
+    pub error: ApplyError,
+    /// The digest of what was written.
+    pub hash: String,
 }
 
 impl Applier {
@@ -107,47 +125,66 @@ impl Applier {
         Self { client }
     }
 
-    /// Writes one Secret, and takes it over where Phase's own operator has written it.
+    /// Writes one Secret, and takes it over where Phase's own operator has written it. Of
+    /// one that is ours already, what others have set to something else stays as it is.
     ///
     /// # Errors
     /// [`ApplyError`]; the Secret is as it was.
     pub async fn write(&self, write: &Write<'_>) -> Result<Applied, ApplyError> {
+        match self.whole(write).await {
+            Err(Unapplied::Contested { without, error }) => {
+                let hash = without.hash(write.hash);
+                let part = Write {
+                    hash: &hash,
+                    without,
+                    ..write.clone()
+                };
+                let metadata = self.patch(&part, false).await;
+                let metadata = metadata.map_err(|failed| why(write.output, failed))?;
+                Ok(Applied {
+                    metadata,
+                    is_adopted: false,
+                    conflict: Some(Contested { error, hash }),
+                })
+            }
+            Err(Unapplied::Whole(error)) => Err(error),
+            Ok(applied) => Ok(applied),
+        }
+    }
+
+    async fn whole(&self, write: &Write<'_>) -> Result<Applied, Unapplied> {
+        let applied = |metadata, is_adopted| Applied {
+            metadata,
+            is_adopted,
+            conflict: None,
+        };
         let mut metadata = self.apply(write).await?;
         for _ in 0..HAND_OVERS {
             let Some(patch) = write.predecessors.hand_over(&metadata) else {
-                return Ok(Applied {
-                    metadata,
-                    is_adopted: false,
-                });
+                return Ok(applied(metadata, false));
             };
             let is_adopted = match self.change(&write.output.secret, &patch).await {
                 Ok(_) => true,
                 Err(Failed::Status(status)) if status.code == 409 => false,
-                Err(failed) => return Err(why(write.output, failed)),
+                Err(failed) => return Err(why(write.output, failed).into()),
             };
             // What the operator had set, and is not wished any more, goes by this.
             metadata = self.apply(write).await?;
             if is_adopted {
-                return Ok(Applied {
-                    metadata,
-                    is_adopted,
-                });
+                return Ok(applied(metadata, is_adopted));
             }
         }
         // As if it had been changed since, so that it is looked at again.
         metadata.resource_version = None;
-        Ok(Applied {
-            metadata,
-            is_adopted: false,
-        })
+        Ok(applied(metadata, false))
     }
 
-    async fn apply(&self, write: &Write<'_>) -> Result<ObjectMeta, ApplyError> {
+    async fn apply(&self, write: &Write<'_>) -> Result<ObjectMeta, Unapplied> {
         let first = self.patch(write, write.output.takes).await;
         let status = match first {
             Ok(metadata) => return Ok(metadata),
             Err(Failed::Status(status)) => status,
-            Err(failed) => return Err(why(write.output, failed)),
+            Err(failed) => return Err(why(write.output, failed).into()),
         };
         let gives_way = |manager: &&str| write.predecessors.gives_way(manager);
         let managers = managers(&status);
@@ -155,12 +192,16 @@ impl Applier {
         if status.code == 409 && are_gone {
             // Ours by right: the same resource named it to Phase's own operator.
             let again = self.patch(write, true).await;
-            return again.map_err(|failed| why(write.output, failed));
+            return Ok(again.map_err(|failed| why(write.output, failed))?);
         }
         if is_about_type(&status) && write.output.recreates {
-            return self.recreate(write).await;
+            return Ok(self.recreate(write).await?);
         }
-        Err(refused(write.output, &status))
+        let error = refused(write.output, &status);
+        Err(match Without::of(write, &status) {
+            Some(without) => Unapplied::Contested { without, error },
+            None => error.into(),
+        })
     }
 
     /// Changes a Secret's metadata.
@@ -236,6 +277,20 @@ impl Applier {
     }
 }
 
+/// Why a Secret was not applied whole.
+enum Unapplied {
+    /// All but this can be.
+    Contested { without: Without, error: ApplyError },
+    /// It cannot be.
+    Whole(ApplyError),
+}
+
+impl From<ApplyError> for Unapplied {
+    fn from(error: ApplyError) -> Self {
+        Self::Whole(error)
+    }
+}
+
 pub(super) enum Failed {
     Status(Box<Status>),
     Unanswered,
@@ -249,6 +304,8 @@ fn body(write: &Write<'_>, name: &str) -> Zeroizing<Vec<u8>> {
     labels.extend([LABEL]);
     annotations.extend(&write.annotations);
     annotations.insert(CONTENT, write.hash);
+    write.without.labels(&mut labels);
+    write.without.annotations(&mut annotations);
     let head = Head {
         api_version: "v1",
         kind: "Secret",
@@ -260,7 +317,7 @@ fn body(write: &Write<'_>, name: &str) -> Zeroizing<Vec<u8>> {
             annotations,
             owner_references: write.owner.into_iter().collect(),
         },
-        data: write.data,
+        data: write.without.data(write.data),
     };
     let mut counted = Counted(0);
     let sized = serde_json::to_writer(&mut counted, &head);
@@ -289,21 +346,6 @@ impl std::io::Write for Counted {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-/// The field managers that a conflict names, each once.
-fn managers(status: &Status) -> Vec<&str> {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let quoted = causes.filter_map(|cause| cause.message.split('"').nth(1));
-    let mut managers: Vec<_> = quoted.collect();
-    managers.sort_unstable();
-    managers.dedup();
-    managers
-}
-
-fn is_about_type(status: &Status) -> bool {
-    let mut causes = status.details.iter().flat_map(|details| &details.causes);
-    status.code == 422 && causes.any(|cause| cause.field == "type")
 }
 
 fn why(output: &Output, failed: Failed) -> ApplyError {
@@ -341,22 +383,5 @@ fn refused(output: &Output, status: &Status) -> ApplyError {
             status: code,
             message: status.message.chars().take(300).collect(),
         },
-    }
-}
-
-/// The fields that a conflict names, the first few.
-fn fields(status: &Status) -> String {
-    const SHOWN: usize = 5;
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let fields: Vec<_> = causes.map(|cause| cause.field.as_str()).collect();
-    let more = fields.len().saturating_sub(SHOWN);
-    let shown = fields
-        .into_iter()
-        .take(SHOWN)
-        .collect::<Vec<_>>()
-        .join(", ");
-    match more {
-        0 => shown,
-        _ => format!("{shown} and {more} more"),
     }
 }

@@ -17,7 +17,7 @@ use super::plan::{Form, Plan};
 use crate::cause::Cause;
 use crate::mistakes::Mistakes;
 use crate::phase::environment::Secret;
-use crate::phase::{Answer, BadReferences, Selected};
+use crate::phase::{Answer, BadReferences};
 use crate::quota::Allowance;
 use crate::render::wiped::WipedBuffer;
 use crate::render::{Bounds, Layout, RenderError, VersionKey, files_within};
@@ -47,6 +47,8 @@ pub(super) enum Part<'a> {
 pub(super) struct Contents<'a> {
     /// References that could not be resolved and stay as text: a line each, the first few.
     pub(super) unresolved: Vec<String>,
+    /// What is to be said where nothing is selected.
+    pub(super) nothing: Option<String>,
     /// One for each output of the plan that it was made for.
     #[serde(borrow)]
     pub(super) parts: Vec<Part<'a>>,
@@ -98,19 +100,17 @@ fn made(answer: &Answer, (layout, forms): &Wanted, bounds: &Bounds<'_>) -> Resul
         Some(layout) => {
             let files = files_within(answer, layout, bounds).map_err(refused)?;
             let data = |form: &Form| data_of_files(form, &files, &versions);
-            (files.len(), text(answer, forms, data))
+            (files.len(), text(answer, None, forms, data))
         }
         None => {
-            let selected = selected(answer)?;
+            let secrets = answer.selected.first().map(|of| of.secrets.as_slice());
+            let secrets = secrets.unwrap_or_default();
+            let nothing = secrets.is_empty().then(|| nothing(answer));
             let data = |form: &Form| {
-                let secrets = selected.secrets.iter();
-                data(
-                    form,
-                    secrets.map(|secret: &Arc<Secret>| &**secret),
-                    &versions,
-                )
+                let secrets = secrets.iter().map(|secret: &Arc<Secret>| &**secret);
+                data(form, secrets, &versions)
             };
-            (selected.secrets.len(), text(answer, forms, data))
+            (secrets.len(), text(answer, nothing.as_deref(), forms, data))
         }
     };
     let text = text.ok_or_else(|| Refusal {
@@ -142,36 +142,29 @@ pub(super) fn refused(error: RenderError) -> Refusal {
     }
 }
 
-/// What a `PhaseSecret` selects.
-fn selected(answer: &Answer) -> Result<&Selected, Refusal> {
-    match answer.selected.first() {
-        None => Err(nothing(answer, "?")),
-        Some(selected) if selected.secrets.is_empty() => {
-            Err(nothing(answer, &selected.environment))
-        }
-        Some(selected) => Ok(selected),
-    }
-}
-
 /// An environment from which everything has gone is more often a mistake than a wish.
-fn nothing(answer: &Answer, environment: &str) -> Refusal {
-    Refusal {
-        cause: Cause::NotFound,
-        text: format!(
-            "no secrets selected: environment \"{environment}\" of app \"{}\" has none that match phaseAppEnvPath and phaseAppEnvTag: check them; the managed Secrets stay as they are",
-            answer.app
-        ),
-    }
+fn nothing(answer: &Answer) -> String {
+    let environment = answer.selected.first().map_or("?", |of| &of.environment);
+    format!(
+        "no secrets selected: environment \"{environment}\" of app \"{}\" has none that match phaseAppEnvPath and phaseAppEnvTag: check them, or set allowEmpty: true; the managed Secrets stay as they are",
+        answer.app
+    )
 }
 
 fn text(
     answer: &Answer,
+    nothing: Option<&str>,
     forms: &[Form],
     data: impl Fn(&Form) -> Result<Data, Mistakes<DataMistake>>,
 ) -> Option<SecretSlice<u8>> {
     let mut buffer = WipedBuffer::new(MOST_BYTES);
     let unresolved = serde_json::to_string(&some(&answer.kept)).ok()?;
-    write!(buffer, "{{\"unresolved\":{unresolved},\"parts\":[").ok()?;
+    let nothing = serde_json::to_string(&nothing).ok()?;
+    write!(
+        buffer,
+        "{{\"unresolved\":{unresolved},\"nothing\":{nothing},\"parts\":["
+    )
+    .ok()?;
     for (number, form) in forms.iter().enumerate() {
         if number > 0 {
             buffer.write_all(b",").ok()?;

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::followed::Followed;
 use super::plan::SecretName;
@@ -32,6 +35,9 @@ pub(super) struct Ledger {
     live: Arc<[Store<PartialObjectMeta<Secret>>]>,
     /// By Secret; little more than there are in `live`.
     written: Mutex<HashMap<SecretName, Written>>,
+    /// How many of `live` have not been listed yet.
+    unlisted: watch::Sender<usize>,
+    begun: Instant,
     /// What is being written, and the last news of each that came meanwhile.
     writing: Mutex<HashMap<SecretName, Option<PartialObjectMeta<Secret>>>>,
     /// Where those go then.
@@ -56,6 +62,9 @@ impl Drop for BeingWritten<'_> {
     }
 }
 
+/// So long is waited for what is there, before it is written whatever there is.
+const LISTED_WITHIN: Duration = Duration::from_secs(10);
+
 impl Ledger {
     /// Nothing was written yet. `live` is the metadata of Secrets that were written, as the
     /// API server has them now: of each namespace that is looked after, or of all. The news
@@ -65,6 +74,8 @@ impl Ledger {
     ) -> (Self, Receiver<PartialObjectMeta<Secret>>) {
         let (later, news) = channel(MOST_NEWS);
         let ledger = Self {
+            unlisted: watch::Sender::new(live.len()),
+            begun: Instant::now(),
             live,
             written: Mutex::default(),
             writing: Mutex::default(),
@@ -91,6 +102,19 @@ impl Ledger {
             }
             None => false,
         }
+    }
+
+    /// One of the stores of what is there has been filled.
+    pub(super) fn has_listed(&self) {
+        self.unlisted
+            .send_modify(|unlisted| *unlisted = unlisted.saturating_sub(1));
+    }
+
+    /// Waits until it is known what is there; for a while.
+    pub(super) async fn listed(&self) {
+        let mut unlisted = self.unlisted.subscribe();
+        let listed = unlisted.wait_for(|unlisted| *unlisted == 0);
+        drop(timeout_at(self.begun + LISTED_WITHIN, listed).await);
     }
 
     /// What was written of a Secret last.
@@ -144,6 +168,7 @@ fn name(news: &PartialObjectMeta<Secret>) -> SecretName {
 mod tests {
     use kube::runtime::reflector::store;
     use kube::runtime::watcher::Event;
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -153,6 +178,25 @@ mod tests {
         metadata.metadata.name = Some("out".to_owned());
         metadata.metadata.resource_version = Some(version.to_owned());
         metadata
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_there_is_waited_for_until_all_is_listed_or_ten_seconds() {
+        let stores = || vec![store().0, store().0].into();
+        let (ledger, _) = Ledger::new(stores());
+        let begun = Instant::now();
+        let listed = async {
+            ledger.has_listed();
+            sleep(Duration::from_secs(2)).await;
+            ledger.has_listed();
+        };
+        tokio::join!(ledger.listed(), listed);
+        assert_eq!(begun.elapsed(), Duration::from_secs(2));
+        let (ledger, _) = Ledger::new(stores());
+        let begun = Instant::now();
+        ledger.listed().await;
+        ledger.listed().await;
+        assert_eq!(begun.elapsed(), LISTED_WITHIN);
     }
 
     #[test]

@@ -144,6 +144,10 @@ impl Owner for SecretProviderClass {
         None
     }
 
+    fn has_taken_over(&self, _: &SecretName) -> bool {
+        false
+    }
+
     /// A class has no status: events alone, one for each change of state.
     async fn tell<U: Upstream>(
         &self,
@@ -201,5 +205,7 @@ fn output(mirror: &Mirror, secret: SecretName) -> Output {
         takes: mirror.takes,
         recreates: mirror.recreates,
         is_owned: false,
+        // Whether a class may be empty, it says itself.
+        may_be_empty: Some(true),
     }
 }

@@ -34,6 +34,7 @@ pub mod redeploy;
 mod refused;
 pub mod resource;
 mod room;
+mod seen;
 mod selector;
 pub mod status;
 pub mod stored;

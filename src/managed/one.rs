@@ -1,14 +1,17 @@
 //! One Secret: written if it is not as it should be.
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
 use tracing::info;
 
-use super::apply::{Applier, ApplyError, Write};
+use super::apply::{Applier, ApplyError, Contested, Write};
 use super::followed::Followed;
 use super::ledger::Written;
 use super::owner::Owner;
 use super::plan::{Output, SecretName};
 use super::reconcile::Context;
+use super::seen;
 use super::status::Trouble;
 use crate::digest;
 use crate::telemetry::metrics;
@@ -19,6 +22,8 @@ pub(super) struct Done {
     pub(super) has_written: bool,
     /// Whether it was Phase's own operator's until now.
     pub(super) is_adopted: bool,
+    /// What of it was not written, since others have set it to something else.
+    pub(super) conflict: Option<Contested>,
 }
 
 /// Writes one Secret if it is not as it should be.
@@ -27,19 +32,23 @@ pub(super) async fn one<U, K: Owner>(
     write: &Write<'_>,
     followed: &Followed,
 ) -> Result<Done, Trouble> {
-    let output = write.output;
-    let own = (
-        K::ANNOTATION,
-        write.annotations.get(K::ANNOTATION).copied().unwrap_or(""),
-    );
-    let live = context.ledger.live(&output.secret);
-    if let Some(rival) = live.and_then(|live| context.owners.rival(&live, own)) {
-        let secret = output.secret.clone();
+    let secret = &write.output.secret;
+    let owner = write.annotations.get(K::ANNOTATION).copied().unwrap_or("");
+    let live = context.ledger.live(secret);
+    let claimed = context
+        .owners
+        .claim(secret, live.as_deref(), (K::ANNOTATION, owner.to_owned()));
+    claimed.map_err(|rival| {
+        let secret = secret.clone();
         let error = ApplyError::Rival { secret, rival };
-        return Err(Trouble::new((&error).into(), error));
-    }
+        Trouble::new((&error).into(), error)
+    })?;
+    let said = |live: &PartialObjectMeta<Secret>| live.annotations().get(K::ANNOTATION).cloned();
     let text = followed.to_string();
-    let mut write = write.clone();
+    let mut write = Write {
+        is_kept: live.is_some_and(|live| said(&live).as_deref() == Some(owner)),
+        ..write.clone()
+    };
     if let Some(annotation) = K::FOLLOWED {
         write.annotations.insert(annotation, &text);
     }
@@ -51,9 +60,20 @@ impl<U, K: Owner> Context<U, K> {
     async fn write(&self, write: &Write<'_>, followed: &Followed) -> Result<Done, Trouble> {
         let secret = &write.output.secret;
         let live = self.ledger.live(secret);
+        let is_so = live.as_ref().is_some_and(|live| seen::is_so(live, write));
         let live = live.and_then(|live| live.resource_version());
         let wish = wish(write);
         let known = self.ledger.written(secret);
+        if known.is_none() && is_so {
+            // Another replica, or another life of this one, has written it.
+            let written = Written {
+                wish,
+                resource_version: live,
+                followed: followed.clone(),
+            };
+            self.ledger.write(secret.clone(), written);
+            return Ok(Done::default());
+        }
         if known.as_ref().is_some_and(|known| {
             known.wish == wish && live.is_some() && known.resource_version == live
         }) {
@@ -83,7 +103,8 @@ impl<U, K: Owner> Context<U, K> {
             );
         }
         let written = Written {
-            wish,
+            // What is contested is tried again.
+            wish: applied.conflict.as_ref().map_or(wish, |_| [0; 32]),
             resource_version: metadata.resource_version,
             followed: followed.clone(),
         };
@@ -91,6 +112,7 @@ impl<U, K: Owner> Context<U, K> {
         Ok(Done {
             has_written,
             is_adopted: applied.is_adopted,
+            conflict: applied.conflict,
         })
     }
 

@@ -4,13 +4,13 @@
 use kube::ResourceExt;
 use tracing::warn;
 
-use super::adopt::Predecessors;
-use super::apply::Write;
+use super::adopt::{self, Predecessors};
+use super::apply::{Contested, Without, Write};
 use super::contents::{Contents, Part};
 use super::followed::Followed;
 use super::one::one;
 use super::owner::Owner;
-use super::plan::{Plan, SecretName};
+use super::plan::{Output, Plan, SecretName};
 use super::reconcile::{Context, Note, Outcome, name};
 use super::redeploy::{Change, Restarts, redeploy};
 use super::resource::SecretStatus;
@@ -25,8 +25,10 @@ struct Written<'a> {
     write: Write<'a>,
     /// For what its users have been restarted.
     followed: Followed,
-    /// Whether that was known before.
+    /// Whether that was not known before.
     is_new: bool,
+    /// Whether it was Phase's own operator's.
+    is_theirs: bool,
 }
 
 /// Brings the Secrets of a plan up to date, and whoever uses them.
@@ -40,10 +42,29 @@ pub(super) async fn outputs<U, K: Owner>(
     let resource = name(object);
     let owner = object.controller_owner_ref(&());
     let mut all = Vec::new();
+    let mut nothing = contents.nothing.as_ref();
     for (output, part) in plan.outputs.iter().zip(&contents.parts) {
         turn.pause().await;
         let before = context.followed(object, &output.secret);
-        let kept = |before: Option<Followed>| before.map(|it| it.entry(&output.secret));
+        let kept = |before: Option<Followed>| {
+            before.map(|before| SecretStatus {
+                taken_over: object.has_taken_over(&output.secret),
+                ..before.entry(&output.secret)
+            })
+        };
+        let mut is_theirs = object.has_taken_over(&output.secret);
+        if contents.nothing.is_some() && output.may_be_empty.is_none() && !is_theirs {
+            is_theirs = was_theirs(object, context, output, before.as_ref()).await;
+        }
+        if contents.nothing.is_some() && !output.may_be_empty.unwrap_or(is_theirs) {
+            // Once for all of them.
+            let trouble = nothing
+                .take()
+                .map(|text| Trouble::new(Reason::NotFound, text));
+            outcome.troubles.extend(trouble);
+            all.push(Err(kept(before)));
+            continue;
+        }
         let (hash, data) = match part {
             Part::Data { hash, json } => (hash, *json),
             Part::Wrong(text) => {
@@ -61,6 +82,8 @@ pub(super) async fn outputs<U, K: Owner>(
             annotations: [(K::ANNOTATION, resource.as_str())].into(),
             owner: owner.as_ref().filter(|_| output.is_owned),
             predecessors: Predecessors::of(object.finalizers()),
+            is_kept: false,
+            without: Without::default(),
         };
         let followed = Followed::towards(before.as_ref(), hash);
         match one(context, &write, &followed).await {
@@ -68,11 +91,20 @@ pub(super) async fn outputs<U, K: Owner>(
                 outcome.has_written |= done.has_written;
                 let secret = done.is_adopted.then(|| output.secret.to_string());
                 outcome.adopted.extend(secret);
-                let is_new = before.is_none_or(|before| before.content != *hash);
+                let followed = match done.conflict {
+                    Some(Contested { error, hash }) => {
+                        outcome.troubles.push(Trouble::new((&error).into(), error));
+                        contested::<K>(before.as_ref(), followed, &hash)
+                    }
+                    None => followed,
+                };
+                is_theirs |= done.is_adopted;
+                let is_new = before.is_none_or(|before| before.content != followed.content);
                 all.push(Ok(Written {
                     write,
                     followed,
                     is_new,
+                    is_theirs,
                 }));
             }
             Err(trouble) => {
@@ -85,7 +117,10 @@ pub(super) async fn outputs<U, K: Owner>(
     follow(context, plan, written.collect(), outcome).await;
     let has_changed = all.iter().flatten().any(|written| written.is_new);
     let entries = all.into_iter().filter_map(|one| match one {
-        Ok(written) => Some(written.followed.entry(&written.write.output.secret)),
+        Ok(written) => Some(SecretStatus {
+            taken_over: written.is_theirs,
+            ..written.followed.entry(&written.write.output.secret)
+        }),
         Err(entry) => entry,
     });
     outcome.secrets.extend(entries);
@@ -97,6 +132,26 @@ pub(super) async fn outputs<U, K: Owner>(
             reason: "ReferenceUnresolved",
             text,
         });
+    }
+}
+
+/// Whether a Secret was Phase's own operator's, which makes it empty.
+async fn was_theirs<U, K: Owner>(
+    object: &K,
+    context: &Context<U, K>,
+    output: &Output,
+    before: Option<&Followed>,
+) -> bool {
+    let is_theirs = Predecessors::of(object.finalizers()) != Predecessors::default();
+    is_theirs || (before.is_none() && adopt::was_theirs(&context.client, &output.secret).await)
+}
+
+/// How far the users of a Secret have followed, of which others have set something to
+/// something else. What an annotation says is written before that is known.
+fn contested<K: Owner>(before: Option<&Followed>, followed: Followed, hash: &str) -> Followed {
+    match K::FOLLOWED {
+        Some(_) => followed,
+        None => Followed::towards(before, hash),
     }
 }
 
@@ -192,6 +247,7 @@ impl Followed {
             name: name.clone(),
             content_hash: self.content,
             restarts_pending: !self.is_complete,
+            taken_over: false,
         }
     }
 }

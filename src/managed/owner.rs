@@ -1,6 +1,8 @@
 //! Whom a managed Secret belongs to: a `PhaseSecret`, or a class that is mirrored.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
+use std::sync::Mutex;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
@@ -21,7 +23,10 @@ use super::status::{Reason, Trouble};
 use super::tell;
 use crate::digest;
 use crate::phase::allowed::AllowedHosts;
-use crate::snapshot::Upstream;
+use crate::snapshot::{Upstream, lock};
+
+/// From so many claims on, those go from time to time that nobody has any more.
+const MOST_CLAIMS: usize = 16_384;
 
 /// A kind of resource that Secrets belong to.
 pub(super) trait Owner:
@@ -72,6 +77,9 @@ pub(super) trait Owner:
     /// The content for which the users of a Secret have been restarted, where the
     /// resource itself keeps that.
     fn followed(&self, secret: &SecretName) -> Option<Followed>;
+
+    /// Whether a Secret was Phase's own operator's, as far as the resource keeps that.
+    fn has_taken_over(&self, secret: &SecretName) -> bool;
 
     /// What there is to tell, if it is other than what was told.
     ///
@@ -142,6 +150,12 @@ impl Owner for PhaseSecret {
         })
     }
 
+    fn has_taken_over(&self, secret: &SecretName) -> bool {
+        let status = self.status.as_ref();
+        let entry = status.and_then(|status| tell::entry(status, secret));
+        entry.is_some_and(|entry| entry.taken_over)
+    }
+
     async fn tell<U: Upstream>(
         &self,
         context: &Context<U, Self>,
@@ -164,46 +178,92 @@ fn form(reference: &ManagedSecretReference) -> impl Serialize {
         on_conflict: _,
         on_type_change: _,
         owner_reference: _,
+        allow_empty: _,
     } = reference;
     (secret_type, name_transformer, processors)
 }
 
 /// All resources that Secrets may belong to, in each namespace that is looked after.
 pub(super) struct Owners {
-    /// Resources.
-    pub(super) resources: Vec<Store<PhaseSecret>>,
-    /// Classes.
-    pub(super) classes: Vec<Store<SecretProviderClass>>,
+    resources: Vec<Store<PhaseSecret>>,
+    classes: Vec<Store<SecretProviderClass>>,
+    /// Who is about to write a Secret, or has: what is watched of it comes later.
+    claims: Mutex<HashMap<SecretName, Claim>>,
 }
+
+/// A resource, as a Secret names it: the annotation of its kind, and `namespace/name`.
+type Claim = (&'static str, String);
 
 impl Owners {
-    /// Who else wants a Secret that says it belongs to him: kind and name.
-    pub(super) fn rival(
+    pub(super) fn new(
+        resources: Vec<Store<PhaseSecret>>,
+        classes: Vec<Store<SecretProviderClass>>,
+    ) -> Self {
+        Self {
+            resources,
+            classes,
+            claims: Mutex::default(),
+        }
+    }
+
+    /// Has a resource keep a Secret, of which `live` is there. The first that names it
+    /// keeps it, for as long as it does: of two that come at once, too.
+    ///
+    /// # Errors
+    /// Who else keeps it: kind and name.
+    pub(super) fn claim(
         &self,
-        live: &PartialObjectMeta<Secret>,
-        (annotation, own): (&str, &str),
-    ) -> Option<String> {
-        let is_own = |other: &str, of: &str| (other, of) == (annotation, own);
-        wanting(&self.resources, live, is_own).or_else(|| wanting(&self.classes, live, is_own))
+        secret: &SecretName,
+        live: Option<&PartialObjectMeta<Secret>>,
+        own: Claim,
+    ) -> Result<(), String> {
+        let said = |annotation| {
+            let owner = live?.annotations().get(annotation)?;
+            Some((annotation, owner.clone()))
+        };
+        let said = [PhaseSecret::ANNOTATION, SecretProviderClass::ANNOTATION].map(said);
+        let said: Vec<_> = said.into_iter().flatten().collect();
+        let rival = said
+            .iter()
+            .find_map(|other| self.wanting(other, secret, &own));
+        if let Some(rival) = rival {
+            return Err(rival);
+        }
+        let mut claims = lock(&self.claims);
+        // What the Secret itself says counts more than what was meant to be written.
+        let before = claims.get(secret).filter(|_| !said.contains(&own));
+        let rival = before.and_then(|other| self.wanting(other, secret, &own));
+        if let Some(rival) = rival {
+            return Err(rival);
+        }
+        if claims.len() >= MOST_CLAIMS && claims.len().is_power_of_two() {
+            claims.retain(|secret, claim| self.named(claim, secret).is_some());
+        }
+        claims.insert(secret.clone(), own);
+        Ok(())
+    }
+
+    /// The kind and name of another resource, if it is there and names the Secret.
+    fn wanting(&self, other: &Claim, secret: &SecretName, own: &Claim) -> Option<String> {
+        if other == own {
+            return None;
+        }
+        self.named(other, secret)
+    }
+
+    /// The same, whoever it is.
+    fn named(&self, (annotation, owner): &Claim, secret: &SecretName) -> Option<String> {
+        match *annotation {
+            PhaseSecret::ANNOTATION => named(&self.resources, owner, secret),
+            _ => named(&self.classes, owner, secret),
+        }
     }
 }
 
-fn wanting<K: Owner>(
-    stores: &[Store<K>],
-    live: &PartialObjectMeta<Secret>,
-    is_own: impl Fn(&str, &str) -> bool,
-) -> Option<String> {
-    let owner = live.annotations().get(K::ANNOTATION)?;
-    if is_own(K::ANNOTATION, owner) {
-        return None;
-    }
+fn named<K: Owner>(stores: &[Store<K>], owner: &str, secret: &SecretName) -> Option<String> {
     let key = reference::<K>(owner)?;
-    let secret = SecretName {
-        namespace: live.namespace().unwrap_or_default(),
-        name: live.name_any(),
-    };
     let found = stores.iter().find_map(|store| store.get(&key))?;
-    found.names(&secret).then(|| format!("{} {owner}", K::KIND))
+    found.names(secret).then(|| format!("{} {owner}", K::KIND))
 }
 
 /// The resource that a Secret says it belongs to.
@@ -217,82 +277,4 @@ fn reference<K: Owner>(owner: &str) -> Option<ObjectRef<K>> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at any surprise")]
-
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn inputs(name: &str, spec: &Value) -> [u8; 32] {
-        let all = json!({
-            "phaseApp": "shop",
-            "authentication": {"serviceToken": {"serviceTokenSecretReference": {"secretName": "phase"}}},
-            "managedSecretReferences": [{"secretName": "out"}],
-        });
-        let mut object = json!({
-            "apiVersion": "secrets.phase.dev/v1alpha1", "kind": "PhaseSecret",
-            "metadata": {"name": name}, "spec": all,
-        });
-        let spec = spec.as_object().unwrap().clone();
-        object["spec"].as_object_mut().unwrap().extend(spec);
-        let object: PhaseSecret = serde_json::from_value(object).unwrap();
-        object.inputs(&SecretName {
-            namespace: "team".to_owned(),
-            name: "phase".to_owned(),
-        })
-    }
-
-    fn output(more: &Value) -> Value {
-        let mut output = json!({"secretName": "out"});
-        output
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        json!({"managedSecretReferences": [output]})
-    }
-
-    #[test]
-    fn resources_whose_secrets_hold_the_same_have_the_same_inputs() {
-        let plain = inputs("one", &json!({}));
-        for same in [
-            json!({}),
-            json!({"redeployLabelSelector": "tier=web"}),
-            json!({"authentication": {"serviceToken": {"serviceTokenSecretReference": {"secretName": "other"}}}}),
-            output(&json!({"secretName": "other"})),
-            output(&json!({"secretNamespace": "elsewhere"})),
-            output(&json!({"template": {"metadata": {"labels": {"a": "b"}}}})),
-            output(
-                &json!({"onConflict": "Take", "onTypeChange": "Recreate", "ownerReference": true}),
-            ),
-        ] {
-            assert_eq!(inputs("another", &same), plain, "{same}");
-        }
-    }
-
-    #[test]
-    fn whatever_decides_what_secrets_hold_is_in_the_inputs() {
-        let different = [
-            json!({}),
-            json!({"phaseApp": "other"}),
-            json!({"phaseAppId": "shop"}),
-            json!({"phaseAppEnv": "staging"}),
-            json!({"phaseAppEnvPath": "/db"}),
-            json!({"phaseAppEnvTag": "web"}),
-            json!({"phaseHost": "https://phase.example"}),
-            json!({"pollingInterval": 30}),
-            json!({"onSecretReferenceError": "Warn"}),
-            output(&json!({"secretType": "kubernetes.io/tls"})),
-            output(&json!({"nameTransformer": "camel"})),
-            output(&json!({"processors": {"A": {"asName": "b"}}})),
-            output(&json!({"processors": {"A": {"type": "base64"}}})),
-            output(&json!({"processors": {"B": {"type": "base64"}}})),
-            json!({"managedSecretReferences": [{"secretName": "out"}, {"secretName": "two"}]}),
-        ];
-        for (number, one) in different.iter().enumerate() {
-            for other in &different[number + 1..] {
-                assert_ne!(inputs("one", one), inputs("one", other), "{one} {other}");
-            }
-        }
-    }
-}
+mod tests;

@@ -67,6 +67,8 @@ pub struct Output {
     pub recreates: bool,
     /// Whether it goes with the resource.
     pub is_owned: bool,
+    /// Whether it may be empty, where that is said.
+    pub may_be_empty: Option<bool>,
 }
 
 /// All that decides what a Secret holds of given secrets.
@@ -281,6 +283,7 @@ fn output(
         takes: entry.choice("onConflict", &reference.on_conflict, "Take"),
         recreates: entry.choice("onTypeChange", &reference.on_type_change, "Recreate"),
         is_owned: reference.owner_reference,
+        may_be_empty: reference.allow_empty,
     }
 }
 

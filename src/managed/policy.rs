@@ -103,6 +103,7 @@ mod tests {
                 takes: overwrites,
                 recreates: overwrites,
                 is_owned: false,
+                may_be_empty: None,
             }],
         }
     }

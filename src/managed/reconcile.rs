@@ -138,6 +138,7 @@ pub(super) async fn reconcile<U: Upstream, K: Owner>(
     object: Arc<K>,
     context: Arc<Context<U, K>>,
 ) -> Result<Action, std::convert::Infallible> {
+    context.ledger.listed().await;
     let namespace = object.namespace().unwrap_or_default();
     let mut turn = context.turns.write(&namespace).await;
     // It may have changed while others had their turn.

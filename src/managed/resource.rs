@@ -180,6 +180,10 @@ pub struct ManagedSecretReference {
     #[serde(default = "report")]
     #[schemars(schema_with = "type_changes")]
     pub on_type_change: String,
+    /// Whether the Secret becomes empty where nothing is selected any more; without it that
+    /// is a mistake and the Secret stays as it is, unless Phase's own operator has written it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_empty: Option<bool>,
     /// Whether the Secret goes with the resource; only in the resource's own namespace.
     #[serde(default)]
     pub owner_reference: bool,
@@ -265,6 +269,9 @@ pub struct SecretStatus {
     /// Whether workloads that use it are still to be restarted for this content.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restarts_pending: bool,
+    /// Whether Phase's own operator has written it before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_over: bool,
 }
 
 /// Prints the definition of the resource, as YAML for `kubectl apply`.

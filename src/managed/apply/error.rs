@@ -1,5 +1,7 @@
 //! Why a Secret was not written.
 
+use kube::core::Status;
+
 use crate::managed::plan::SecretName;
 
 /// Why a Secret was not written.
@@ -86,5 +88,37 @@ impl ApplyError {
             Self::Refused { status, .. } => matches!(status, 409 | 429 | 500..),
             _ => false,
         }
+    }
+}
+
+/// The field managers that a conflict names, each once.
+pub(super) fn managers(status: &Status) -> Vec<&str> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let quoted = causes.filter_map(|cause| cause.message.split('"').nth(1));
+    let mut managers: Vec<_> = quoted.collect();
+    managers.sort_unstable();
+    managers.dedup();
+    managers
+}
+
+pub(super) fn is_about_type(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 422 && causes.any(|cause| cause.field == "type")
+}
+
+/// The fields that a conflict names, the first few.
+pub(super) fn fields(status: &Status) -> String {
+    const SHOWN: usize = 5;
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let fields: Vec<_> = causes.map(|cause| cause.field.as_str()).collect();
+    let more = fields.len().saturating_sub(SHOWN);
+    let shown = fields
+        .into_iter()
+        .take(SHOWN)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match more {
+        0 => shown,
+        _ => format!("{shown} and {more} more"),
     }
 }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::stream::StreamExt;
+use futures_util::stream::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::watcher;
+use kube::runtime::watcher::{self, watcher};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::patience::patient;
@@ -21,6 +21,7 @@ use crate::managed::ledger::Ledger;
 use crate::managed::mirror::SecretProviderClass;
 use crate::managed::owner::{Owner, owner};
 use crate::managed::resource::PhaseSecret;
+use crate::managed::seen;
 
 /// So many resources may wait that were changed elsewhere.
 pub(super) const MOST_POKES: usize = 1_024;
@@ -47,7 +48,14 @@ impl Place {
         let secrets = self.api::<PartialObjectMeta<Secret>>();
         let drifted = watcher(secrets, api::watching().labels(&label));
         let drifted = patient(drifted).modify(slim);
-        let drifted = drifted.reflect(writer).touched_objects();
+        let mut is_listed = false;
+        let drifted = drifted.reflect(writer).inspect_ok(|event| {
+            if matches!(event, watcher::Event::InitDone) && !is_listed {
+                is_listed = true;
+                ledger.has_listed();
+            }
+        });
+        let drifted = drifted.touched_objects();
         let mut drifted = pin!(drifted);
         while let Some(secret) = drifted.next().await {
             match secret {
@@ -97,7 +105,7 @@ impl Place {
 
 /// What is needed of a Secret.
 fn slim(secret: &mut PartialObjectMeta<Secret>) {
-    secret.metadata.managed_fields = None;
+    seen::brief(&mut secret.metadata);
     secret.metadata.labels = None;
     if let Some(annotations) = &mut secret.metadata.annotations {
         annotations.retain(|key, _| key.starts_with(OURS));

@@ -77,10 +77,7 @@ pub(super) async fn keep(places: &[Place], snapshot: Arc<Snapshot<Arc<Client>>>)
         turns: Arc::new(Turns::new(concurrency)),
         snapshot,
         ledger: Arc::new(ledger),
-        owners: Arc::new(Owners {
-            resources: resources.clone(),
-            classes: classes.clone(),
-        }),
+        owners: Arc::new(Owners::new(resources.clone(), classes.clone())),
     };
     let (resource_pokes, poked_resources) = pokes(places);
     let (class_pokes, poked_classes) = pokes(places);

@@ -1,6 +1,8 @@
 //! Managed Secrets: what the controller makes of `PhaseSecret` resources.
 
+mod conflicts;
 mod connections;
+mod empty;
 mod faults;
 mod fields;
 mod flow;

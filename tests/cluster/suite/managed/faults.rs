@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use phase_csi_cluster::{Asked, Blow, Controller, Fault, eventually, secret};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::named;
@@ -339,4 +340,40 @@ async fn a_leader_that_has_stopped_leads_again_at_once_where_nobody_followed() {
     let lease = kept.controller.lease().await.unwrap();
     let changes = lease.spec.unwrap().lease_transitions;
     assert_eq!(changes, Some(1), "its own, taken again");
+}
+
+/// Whoever begins to lead looks at what is there, and writes what is other than wished.
+#[tokio::test]
+async fn a_new_leader_writes_nothing_that_is_as_it_should_be() {
+    let secrets = vec![
+        secret("/one", "KEY", "canary-1"),
+        secret("/two", "KEY", "canary-1"),
+    ];
+    let mut controller = Controller::start_disturbable("managed-successor", secrets).await;
+    for name in ["one", "two", "edited"] {
+        let folder = if name == "edited" { "one" } else { name };
+        let folder = json!({"phaseAppEnvPath": format!("/{folder}")});
+        controller.resource_with(name, named(name), folder).await;
+        controller.synced(name, "Synced").await;
+    }
+    controller.replicas[0].kill().await;
+    let secrets = controller.namespace.api::<Secret>();
+    let edit = Patch::Merge(json!({"data": {"KEY": null}}));
+    let by_hand = PatchParams::default();
+    secrets.patch("edited", &by_hand, &edit).await.unwrap();
+    controller.phase.set("/two", "KEY", "canary-2");
+    controller.way().asked();
+    controller.restart(0).await;
+    controller.shows("two", "KEY", "canary-2").await;
+    controller.shows("edited", "KEY", "canary-1").await;
+    sleep(Duration::from_secs(5)).await;
+    let asked = controller.way().asked();
+    let written = asked.iter().filter(|asked| is_write_of_secret(asked));
+    let name = |asked: &Asked| {
+        let (_, name) = asked.path.split_once("/secrets/")?;
+        Some(name.split('?').next()?.to_owned())
+    };
+    let mut written: Vec<_> = written.filter_map(name).collect();
+    written.sort();
+    assert_eq!(written, ["edited", "two"]);
 }
