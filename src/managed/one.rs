@@ -12,7 +12,7 @@ use super::owner::Owner;
 use super::plan::{Output, SecretName};
 use super::reconcile::Context;
 use super::seen;
-use super::status::Trouble;
+use super::status::{Reason, Trouble};
 use crate::digest;
 use crate::telemetry::metrics;
 
@@ -83,16 +83,21 @@ impl<U, K: Owner> Context<U, K> {
         let applied = Applier::new(self.client.clone()).write(write).await;
         let figures = &self.states.figures;
         let applied = applied.map_err(|error| {
-            figures.wrote(metrics::Write::Failed);
-            Trouble::new((&error).into(), error)
+            let reason = (&error).into();
+            figures.wrote(match reason {
+                Reason::Conflict => metrics::Write::Conflict,
+                _ => metrics::Write::Failed,
+            });
+            Trouble::new(reason, error)
         })?;
         let metadata = applied.metadata;
         // What is watched may come late.
         let known = known.and_then(|known| known.resource_version);
         let has_written = ![live, known].contains(&metadata.resource_version);
-        figures.wrote(match has_written {
-            true => metrics::Write::Changed,
-            false => metrics::Write::Unchanged,
+        figures.wrote(match (&applied.conflict, has_written) {
+            (Some(_), _) => metrics::Write::Conflict,
+            (None, true) => metrics::Write::Changed,
+            (None, false) => metrics::Write::Unchanged,
         });
         if has_written {
             info!(

@@ -28,6 +28,9 @@ type OfReasons = [AtomicU64; Reason::ALL.len()];
 pub enum Write {
     /// The Secret is another now.
     Changed,
+    /// Others have set something in it to something else, and keep it: the rest was written,
+    /// or nothing of it.
+    Conflict,
     /// It was not written.
     Failed,
     /// It had all of it already.
@@ -43,11 +46,12 @@ pub struct RunningSync<'a> {
 }
 
 impl Write {
-    const ALL: [Self; 3] = [Self::Changed, Self::Failed, Self::Unchanged];
+    const ALL: [Self; 4] = [Self::Changed, Self::Conflict, Self::Failed, Self::Unchanged];
 
     const fn label(self) -> &'static str {
         match self {
             Self::Changed => "changed",
+            Self::Conflict => "conflict",
             Self::Failed => "failed",
             Self::Unchanged => "unchanged",
         }

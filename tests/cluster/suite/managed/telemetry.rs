@@ -35,6 +35,7 @@ const SYNCED: &str = "phase_csi_managed_resources{reason=\"Synced\"}";
 const TOKENLESS: &str = "phase_csi_managed_resources{reason=\"TokenMissing\"}";
 const CHANGED: &str = "phase_csi_managed_writes_total{outcome=\"changed\"}";
 const FAILED: &str = "phase_csi_managed_writes_total{outcome=\"failed\"}";
+const CONTESTED: &str = "phase_csi_managed_writes_total{outcome=\"conflict\"}";
 const CONFLICT: &str = "phase_csi_managed_resources{reason=\"Conflict\"}";
 const RESTARTS: &str = "phase_csi_managed_restarts_total";
 
@@ -82,14 +83,15 @@ async fn figures_follow_what_the_leader_does_and_a_standby_is_ready() {
     controller.shows("shop", "KEY", "canary-two").await;
     reaches(leads, RESTARTS, 1.0).await;
     reaches(leads, CHANGED, 2.0).await;
-    assert_eq!(figure(leads, FAILED).await, 0.0);
+    assert_eq!(figure(leads, CONTESTED).await, 0.0);
     let edit = Patch::Merge(json!({"data": {"KEY": "Y2FuYXJ5"}}));
     let secrets = controller.namespace.api::<Secret>();
     let edited = secrets.patch("shop", &PatchParams::default(), &edit).await;
     edited.unwrap();
     reaches(leads, CONFLICT, 1.0).await;
     reaches(leads, SYNCED, 0.0).await;
-    assert!(figure(leads, FAILED).await >= 1.0);
+    assert!(figure(leads, CONTESTED).await >= 1.0);
+    assert_eq!(figure(leads, FAILED).await, 0.0);
     let taking = json!([{"secretName": "shop", "onConflict": "Take"}]);
     controller.resource("shop", taking).await;
     reaches(leads, SYNCED, 1.0).await;
