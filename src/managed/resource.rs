@@ -263,8 +263,8 @@ pub struct SecretStatus {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Changes exactly when its bytes change, and reveals nothing of them: a digest
-    /// under a key of the account.
+    /// Changes exactly when its bytes change, whoever reads them, and reveals nothing of
+    /// them: a digest under keys of the environments.
     pub content_hash: String,
     /// Whether workloads that use it are still to be restarted for this content.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -9,7 +9,7 @@ use super::envelope;
 use super::folder::Folder;
 use super::keyring::EnvironmentKeys;
 use super::keys::Keys;
-use super::primitives::DoesNotOpen;
+use super::primitives::{DoesNotOpen, SecretKey};
 use super::selection::{SelectionError, clipped};
 pub use super::tags::Tag;
 use super::tags::Tags;
@@ -164,6 +164,12 @@ impl Environment {
     #[must_use]
     pub const fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// 32 bytes for one purpose: see [`EnvironmentKeys::derive`].
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> SecretKey {
+        self.keys.derive(purpose)
     }
 
     /// The rows that a filter may let through: keys are left to whoever opens them,

@@ -121,6 +121,11 @@ impl Gathering {
         self.environments.len()
     }
 
+    /// The environments that could be fetched, each once.
+    pub(super) fn homes(&self) -> &[Home] {
+        &self.homes
+    }
+
     /// The nodes, which are all there once it is done.
     pub(super) fn take(&mut self) -> Vec<Node> {
         std::mem::take(&mut self.nodes)

@@ -16,7 +16,6 @@ use crate::cause::Cause;
 /// The account's key pair, opened with a token.
 pub struct Keyring {
     pair: KeyPair,
-    private: SecretKey,
 }
 
 /// The keys of one environment.
@@ -93,13 +92,6 @@ impl Keyring {
             })
     }
 
-    /// 32 bytes for one purpose, equal for every token of the account, on every
-    /// node and after every restart.
-    #[must_use]
-    pub fn derive(&self, purpose: &str) -> SecretKey {
-        derive(&self.private, purpose)
-    }
-
     fn open_environment(&self, key: &EnvironmentKey) -> Result<EnvironmentKeys, DoesNotOpen> {
         let seed = hex_key(&envelope::open_bytes(&key.wrapped_seed, &self.pair)?)?;
         let pair = KeyPair::from_seed(&seed)?;
@@ -132,6 +124,16 @@ impl EnvironmentKeys {
     #[must_use]
     pub const fn public(&self) -> &[u8; 32] {
         self.pair.public()
+    }
+
+    /// 32 bytes for one purpose, equal for every account that may read the environment, on
+    /// every node and after every restart; only who may read it can make them.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> SecretKey {
+        let mut secret = SecretKey::default();
+        // Phase keeps the salt sealed for those who may read, as it does the seed.
+        base16ct::mixed::decode(&*self.salt, &mut *secret).expect("a salt is 64 hex digits");
+        derive(&secret, purpose)
     }
 
     /// Opens one `ph:v1` field of a row of this environment.
@@ -173,7 +175,7 @@ fn join(token: &Token, wrapped_key_share: &str) -> Result<Keyring, DoesNotOpen> 
     if pair.public() != &token.public_key {
         return Err(DoesNotOpen);
     }
-    Ok(Keyring { pair, private })
+    Ok(Keyring { pair })
 }
 
 fn hex_key(text: &[u8]) -> Result<SecretKey, DoesNotOpen> {
@@ -193,6 +195,7 @@ impl EnvironmentKeys {
     /// When either is not 64 hex digits.
     pub fn from_hex(private: &SecretString, salt: &SecretString) -> Result<Self, DoesNotOpen> {
         let pair = KeyPair::new(&*hex_key(private.expose_secret().as_bytes())?)?;
+        hex_key(salt.expose_secret().as_bytes())?;
         let salt =
             <[u8; 64]>::try_from(salt.expose_secret().as_bytes()).map_err(|_| DoesNotOpen)?;
         Ok(Self {

@@ -102,7 +102,8 @@ pub struct Answer {
     pub kept: BadReferences,
     /// How many environments were fetched, referenced ones included: one request each.
     pub fetched: usize,
-    /// A key of the account for [`VERSION_PURPOSE`]: equal for all its tokens.
+    /// A key for [`VERSION_PURPOSE`]: equal for every token and account, and made only by who
+    /// may read all environments that were fetched.
     pub version_key: SecretKey,
 }
 
@@ -165,7 +166,7 @@ pub struct Selected {
 }
 
 /// What the answer's version key is derived for.
-pub const VERSION_PURPOSE: &str = "phase-csi-provider object version v1";
+pub const VERSION_PURPOSE: &str = "phase-csi-provider object version v2";
 
 impl Phase {
     /// Over this client, for one person alone.
@@ -255,7 +256,11 @@ pub async fn open(
     } = choose::choose(&account, allowance, app, &query.selections).await?;
     let names: Vec<_> = homes.iter().map(|home| home.name().to_owned()).collect();
     let mode = query.on_reference_error;
-    let (resolved, fetched) = resolve::resolve(&account, allowance, homes, secrets, mode).await?;
+    let resolve::Outcome {
+        resolved,
+        fetched,
+        version_key,
+    } = resolve::resolve(&account, allowance, homes, secrets, mode).await?;
     let selected = taken.into_iter().map(|taken| {
         let secrets = taken.secrets.into_iter();
         Selected {
@@ -271,7 +276,7 @@ pub async fn open(
         selected: selected.collect(),
         kept: resolved.kept,
         fetched,
-        version_key: keyring.derive(VERSION_PURPOSE),
+        version_key,
     })
 }
 

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
+
 use super::account::Account;
 use super::choose::Home;
 use super::environment::Secret;
@@ -15,9 +17,10 @@ use super::expand::{DEEPEST, Resolved, fill_in};
 use super::folder::Folder;
 use super::gather::{Gathering, Step, fetch};
 use super::opener::{self, Opened};
+use super::primitives::{SecretKey, derive};
 use super::reference;
 use super::selection::{SelectionError, clipped};
-use super::{Error, OnReferenceError, run};
+use super::{Error, OnReferenceError, VERSION_PURPOSE, run};
 use crate::cause::Cause;
 use crate::quota::Allowance;
 
@@ -213,8 +216,33 @@ impl fmt::Display for BadReferences {
     }
 }
 
-/// Resolves all references of `secrets`, which were opened from `homes`; with how many
-/// environments were fetched in all.
+/// What became of the references of a query.
+pub(super) struct Outcome {
+    pub(super) resolved: Resolved,
+    /// How many environments were fetched in all.
+    pub(super) fetched: usize,
+    /// See [`version_key`].
+    pub(super) version_key: SecretKey,
+}
+
+/// A key for [`VERSION_PURPOSE`] that takes the right to read all of these environments.
+fn version_key(homes: &[Home]) -> SecretKey {
+    let derived = homes
+        .iter()
+        .map(|home| home.environment.derive(VERSION_PURPOSE));
+    let mut keys: Vec<_> = derived.collect();
+    // Whatever their order is.
+    keys.sort_unstable_by(|one, other| (**one).cmp(&**other));
+    let mut context = Context::new(&SHA256);
+    for key in &keys {
+        context.update(&**key);
+    }
+    let mut joined = SecretKey::default();
+    joined.copy_from_slice(context.finish().as_ref());
+    derive(&joined, VERSION_PURPOSE)
+}
+
+/// Resolves all references of `secrets`, which were opened from `homes`.
 ///
 /// # Errors
 /// With [`OnReferenceError::Fail`] the references that cannot be resolved.
@@ -226,7 +254,7 @@ pub(super) async fn resolve(
     homes: Vec<Home>,
     secrets: Vec<((u32, u32), Opened)>,
     mode: OnReferenceError,
-) -> Result<(Resolved, usize), Error> {
+) -> Result<Outcome, Error> {
     let wanted = secrets.len();
     let mut gathering = Gathering::new(Arc::clone(account.directory), homes, secrets);
     loop {
@@ -246,7 +274,13 @@ pub(super) async fn resolve(
             Ok(Step::Fetch(missing)) => gathering.fetched_now(fetch(account, missing).await?),
             Ok(Step::Open(rows)) => gathering.opened(opener::open(allowance, rows).await?),
             Ok(Step::Done) => {}
-            Err(resolved) => return Ok((resolved, gathering.fetched())),
+            Err(resolved) => {
+                return Ok(Outcome {
+                    resolved,
+                    fetched: gathering.fetched(),
+                    version_key: version_key(gathering.homes()),
+                });
+            }
         }
     }
 }

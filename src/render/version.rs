@@ -2,12 +2,13 @@
 
 use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
 
-/// Makes object versions for one Phase account.
+/// Makes object versions of what some environments hold.
 ///
 /// Versions stand in the pod's SecretProviderClassPodStatus, which anyone who
 /// may view the namespace can read: a bare hash of a short secret could be
-/// guessed. The key is derived from the account's own key, so versions are equal
-/// on every node and after every restart without any state.
+/// guessed. The key is derived from the keys of all environments that were read, so
+/// that only who may read them all can try guesses, and versions are equal for every
+/// token and account, on every node and after every restart, without any state.
 pub struct VersionKey(Key);
 
 impl VersionKey {
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_changes_exactly_with_path_mode_bytes_and_account() {
+    fn it_changes_exactly_with_path_mode_bytes_and_key() {
         let key = VersionKey::new(&[1; 32]);
         let version = key.version("a/b", 0o644, b"value");
         assert_eq!(version.len(), 32);

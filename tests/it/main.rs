@@ -36,3 +36,4 @@ mod support;
 mod telemetry;
 mod templates;
 mod vectors;
+mod versions;

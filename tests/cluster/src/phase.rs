@@ -10,6 +10,8 @@ const APP: &str = "shop";
 const ENVIRONMENT: &str = "Production";
 const STAGING: &str = "Staging";
 const ACCOUNT: &str = "pods";
+/// Another account that may read all, and its token.
+const OTHER: &str = "other";
 
 /// Names of the service account's two tokens.
 const FIRST: &str = "first";
@@ -49,7 +51,7 @@ impl Phase {
         let mut seed = Seed::new(vec![App::new(APP, environments)]);
         let mut account = Account::service(ACCOUNT);
         account.tokens = vec![Token::named(FIRST), Token::named(SECOND)];
-        seed.accounts.push(account);
+        seed.accounts.extend([account, Account::service(OTHER)]);
         Self(Arc::new(Emulator::start(Options::new(seed)).await.unwrap()))
     }
 
@@ -122,6 +124,11 @@ impl Phase {
     /// Another token of the same account.
     pub fn second_token(&self) -> String {
         self.0.control().token(SECOND).expect("the seed names it")
+    }
+
+    /// A token of another account that may read the same.
+    pub fn token_of_another_account(&self) -> String {
+        self.0.control().token(OTHER).expect("the seed names it")
     }
 
     /// Revokes the first token.

@@ -150,6 +150,44 @@ async fn a_selector_narrows_the_restarts_and_many_are_paced() {
     .await;
 }
 
+#[tokio::test]
+async fn a_token_of_another_account_writes_nothing_and_restarts_nothing() {
+    let secrets = vec![secret("/", "KEY", "canary-1")];
+    let controller = Controller::start("managed-account", secrets).await;
+    let uses =
+        json!({"containers": [container(&json!({"envFrom": [{"secretRef": {"name": "shop"}}]}))]});
+    let web = workload("Deployment", "web", (wish("true"), json!({}), uses));
+    create(&controller, &[web]).await;
+    controller.resource("shop", named("shop")).await;
+    controller.synced("shop", "Synced").await;
+    let before = generations(&controller).await;
+    let written = controller.namespace.secret("shop").await.unwrap().metadata;
+    let other = controller.phase.token_of_another_account();
+    controller
+        .namespace
+        .token("phase-service-token", &other)
+        .await;
+    // Only the other one works from now on.
+    controller.phase.revoke_token();
+    let asked = controller.phase.asked();
+    eventually("some more looks", async || {
+        (controller.phase.asked() > asked + 6).then_some(())
+    })
+    .await;
+    controller.synced("shop", "Synced").await;
+    let now = controller.namespace.secret("shop").await.unwrap().metadata;
+    assert_eq!(now.resource_version, written.resource_version);
+    assert_eq!(generations(&controller).await, before);
+    // It is this token that a change comes by.
+    controller.phase.set("/", "KEY", "canary-2");
+    controller.shows("shop", "KEY", "canary-2").await;
+    eventually("the restart", async || {
+        (generations(&controller).await["Deployment/web"] == before["Deployment/web"] + 1)
+            .then_some(())
+    })
+    .await;
+}
+
 trait With {
     fn with(self, field: &str, value: Value) -> Self;
 }
