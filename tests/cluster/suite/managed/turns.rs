@@ -33,8 +33,8 @@ async fn count(namespace: &Namespace) -> usize {
     found.unwrap().items.len()
 }
 
-/// All resources are there before the controller starts, those of the hostile namespace
-/// first; four are worked on at once.
+/// The victim's resource is made once those of the hostile namespace are being worked on,
+/// four at once: without turns it would come after all that wait.
 #[tokio::test]
 async fn three_hundred_resources_of_one_namespace_delay_another_by_a_few_of_them() {
     let secrets = vec![secret("/", "KEY", "canary")];
@@ -53,13 +53,23 @@ async fn three_hundred_resources_of_one_namespace_delay_another_by_a_few_of_them
             .await
             .unwrap();
     }
+    // Each of the others takes a moment, so that they last.
+    let way = Way::open(&Programs::from_environment(), &controller.folder()).await;
+    let is_of_others = |asked: &Asked| asked.is_write() && asked.path.contains("/secrets/hostile-");
+    way.disturb(is_of_others, Fault::Slow(Duration::from_millis(100)));
+    controller.add_replica_through(&way.kubeconfig);
+    let mut begun = 0;
+    eventually("the first of the others", async || {
+        begun = count(&controller.namespace).await;
+        (begun > 0).then_some(())
+    })
+    .await;
     let victims = controller.resources_of(&victim);
     let object = resource(&controller, "victim");
     victims
         .create(&PostParams::default(), &object)
         .await
         .unwrap();
-    controller.add_replica();
     // While the victim's is not there, the others are counted.
     let mut before = 0;
     eventually("the victim's Secret", async || {
@@ -68,7 +78,8 @@ async fn three_hundred_resources_of_one_namespace_delay_another_by_a_few_of_them
         there.map(drop)
     })
     .await;
-    assert!(before <= MANY / 10, "{before} of the others came first");
+    let others = before - begun;
+    assert!(others <= MANY / 5, "{others} more of the others came first");
     // They come, too.
     eventually("all others", async || {
         (count(&controller.namespace).await == MANY).then_some(())
