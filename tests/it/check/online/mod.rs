@@ -9,7 +9,7 @@ use phase_csi_provider::check::Rule;
 use phase_emulator::{Emulator, Options, Seed, Tls};
 use serde_json::Value;
 
-use super::{Files, class, found};
+use super::{Files, class, command, found};
 
 /// Every value holds the canary that no report may show.
 const ORGANISATION: &str = r#"
@@ -239,6 +239,49 @@ async fn a_missing_environment_hides_nothing_in_another() {
     ];
     let expected = expected.map(|(line, text)| ("phase-not-found", line, text.to_owned()));
     assert_eq!((starts, code), (expected.to_vec(), Some(1)));
+}
+
+/// What the page on moving from Phase's operator says to do before.
+#[tokio::test]
+async fn text_that_looks_like_a_reference_is_found_before_an_operator_is_left() {
+    let phase = Phase::start().await;
+    let resources = |mode: &str| {
+        format!(
+            "apiVersion: v1
+kind: List
+items:
+- apiVersion: secrets.phase.dev/v1alpha1
+  kind: PhaseSecret
+  metadata: {{name: broken, namespace: shop}}
+  spec:
+    phaseApp: payments
+    phaseAppEnvPath: /broken
+    {mode}
+    authentication: {{serviceToken: {{serviceTokenSecretReference: {{secretName: t, secretNamespace: shop}}}}}}
+    managedSecretReferences: [{{secretName: out, secretNamespace: shop}}]
+"
+        )
+    };
+    let classes = |resources: String| {
+        let files = Files::of(&[&resources]);
+        let path = files.path(0);
+        let mut migrate = command(&["check", "--from-phasesecret", path.to_str().unwrap()]);
+        let output = migrate.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let of = async |mode: &str, rule: &str| {
+        let (found, code) = phase.found(&classes(resources(mode))).await;
+        let texts = found.into_iter().filter(|(found, ..)| found == rule);
+        let texts: Vec<_> = texts.map(|(_, _, text)| text).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        let literal = "${MISSING} in secret \"BAD\" of folder \"/broken\" cannot be resolved";
+        assert!(texts[0].starts_with(literal), "{texts:?}");
+        code
+    };
+    assert_eq!(of("", "phase-reference").await, Some(1));
+    let kept = "onSecretReferenceError: Warn";
+    assert_eq!(of(kept, "phase-reference-kept").await, Some(0));
 }
 
 #[tokio::test]
