@@ -29,6 +29,7 @@ use crate::phase::host::HostError;
 use crate::quota;
 use crate::snapshot::{Figures, Limits, Settings, Snapshot, lock};
 use crate::telemetry::http::{HealthSocket, HealthSocketError, Http, ListenError, Pages};
+use crate::telemetry::lines;
 use crate::telemetry::metrics::ControllerMetrics;
 use place::{Place, keep};
 
@@ -116,6 +117,7 @@ pub async fn run(args: ControllerArgs, stop: impl Future<Output = ()> + Send) ->
     if let Some(election) = &election {
         election.release().await;
     }
+    lines::count_rest();
     info!("stopped");
     Ok(())
 }

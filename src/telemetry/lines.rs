@@ -1,7 +1,7 @@
 //! How many log lines one namespace may cause.
 //!
-//! What a pod's author does wrong is said, and said again with each retry; how many pods
-//! retry is up to him. So each namespace has so many lines a minute, and then one that
+//! What the author of a pod or a resource does wrong is said, and said again with each
+//! retry; how many of them retry is up to him. So each namespace has so many lines a minute, and then one that
 //! counts those left out. Audit lines, and those below `info`, are not counted: the ones
 //! are what somebody else's log needs, the others were asked for.
 
@@ -50,6 +50,17 @@ impl<S: Subscriber> Layer<S> for Bounded {
         let admitted = |namespace: &str| ledger().admits(namespace, Instant::now());
         // What belongs to no call is nobody's doing.
         request_id::with_namespace(admitted).unwrap_or(true)
+    }
+}
+
+/// Work for a namespace that nobody has called for, such as for a resource of it: its lines
+/// are counted as those of a call, and so are those that were left out before.
+pub fn bounded<F: Future>(namespace: &str, work: F) -> impl Future<Output = F::Output> + use<F> {
+    let work = request_id::for_namespace(namespace, work);
+    async {
+        let done = work.await;
+        count();
+        done
     }
 }
 

@@ -12,10 +12,11 @@ use tracing::{Instrument, Span, error_span};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId(u64);
 
-/// One call.
+/// One call, or other work that is done for a namespace.
 #[derive(Clone)]
 struct Call {
-    id: RequestId,
+    /// Nothing where the driver has not called.
+    id: Option<RequestId>,
     /// The namespace of the pod.
     namespace: Arc<OnceLock<Box<str>>>,
 }
@@ -34,7 +35,7 @@ impl RequestId {
     /// The id of the call that this is a part of, if it is one.
     #[must_use]
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(|call| call.id).ok()
+        CURRENT.try_with(|call| call.id).ok().flatten()
     }
 
     /// What belongs to this call: each line that it logs has the id.
@@ -42,7 +43,7 @@ impl RequestId {
         // Of the highest level, so that the lines of any level have it.
         let span = error_span!("call", request_id = %self);
         let current = Call {
-            id: self,
+            id: Some(self),
             namespace: Arc::default(),
         };
         CURRENT.scope(current, call.instrument(span))
@@ -63,6 +64,19 @@ pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
             .left_future(),
         Err(_) => Either::Right(work),
     }
+}
+
+/// Work for this namespace that nobody has called for: its lines are counted as those of a
+/// call.
+pub fn for_namespace<F: Future>(
+    namespace: &str,
+    work: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    let current = Call {
+        id: None,
+        namespace: Arc::new(OnceLock::from(Box::from(namespace))),
+    };
+    CURRENT.scope(current, work)
 }
 
 /// The call that this is a part of is for a pod of this namespace.
@@ -103,6 +117,16 @@ mod tests {
             tokio::spawn(work).await.unwrap()
         });
         assert_eq!(call.await.as_deref(), Some("shop"));
+    }
+
+    #[tokio::test]
+    async fn work_for_a_namespace_has_no_id_and_is_known_where_it_was_carried() {
+        let work = for_namespace("shop", async {
+            assert_eq!(RequestId::current(), None);
+            let work = carried(async { with_namespace(str::to_owned) });
+            tokio::spawn(work).await.unwrap()
+        });
+        assert_eq!(work.await.as_deref(), Some("shop"));
     }
 
     #[tokio::test]

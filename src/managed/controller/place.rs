@@ -17,7 +17,7 @@ use kube::runtime::controller::{self, Action, Config, ReconcileRequest, applier,
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher;
-use kube::{Api, Resource};
+use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
@@ -50,6 +50,7 @@ use crate::phase::allowed::AllowedHosts;
 use crate::phase::client::Client;
 use crate::quota::Budget;
 use crate::snapshot::Snapshot;
+use crate::telemetry::lines;
 
 /// Changes of one resource within this time are one.
 pub(super) const TOGETHER: Duration = Duration::from_millis(10);
@@ -243,10 +244,11 @@ impl Place {
         );
         let never = |_, _: &std::convert::Infallible, _| Action::await_change();
         let one = |object: Arc<K>, context: Arc<Context<_, K>>| {
+            let namespace = object.namespace().unwrap_or_default();
             let otherwise = defect(Arc::clone(&object), Arc::clone(&context));
             alone(
-                reconcile(object, context),
-                otherwise,
+                lines::bounded(&namespace, reconcile(object, context)),
+                lines::bounded(&namespace, otherwise),
                 Ok(Action::requeue(LONGEST)),
             )
         };

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::ready;
 use futures_util::stream::{Stream, StreamExt, TryStreamExt, select};
+use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{self, Action, Config, ReconcileRequest, applier, trigger_self};
@@ -21,6 +22,7 @@ use crate::managed::follow::{self, Following, wishing};
 use crate::managed::news::{Readers, news};
 use crate::managed::redeploy::Workload;
 use crate::phase::client::Client;
+use crate::telemetry::lines;
 
 /// Those of one kind, which are taken down on the way.
 fn watched<W: Workload>(
@@ -64,9 +66,11 @@ pub(super) async fn follow<W: Workload>(
         .debounce(TOGETHER)
         .concurrency(place.concurrency);
     let never = |_, _: &std::convert::Infallible, _| Action::await_change();
-    let one = |object: Arc<_>, context| {
+    let one = |object: Arc<PartialObjectMeta<W>>, context| {
         let again = || Ok(Action::requeue(LONGEST));
-        alone(follow::reconcile(object, context), ready(again()), again())
+        let namespace = object.namespace().unwrap_or_default();
+        let work = lines::bounded(&namespace, follow::reconcile(object, context));
+        alone(work, ready(again()), again())
     };
     let work = applier(
         one,
