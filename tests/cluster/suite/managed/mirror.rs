@@ -1,10 +1,12 @@
 //! Classes with `mirror`: what they would mount, as Secrets that need no pod.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
-use phase_csi_cluster::{Controller, Namespace, eventually, secret};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use phase_csi_cluster::{Asked, Controller, Fault, Namespace, Programs, Way, eventually, secret};
 use serde_json::{Value, json};
 
 use super::operation::{deployment, generations};
@@ -240,4 +242,69 @@ async fn workloads_that_use_a_mirrored_secret_restart_once() {
         template.annotations.unwrap()["content.secrets.phase.dev/shop"],
         content
     );
+}
+
+/// A deletion takes a moment to reach the API server, and meanwhile the Secret becomes
+/// another, or somebody else's, too.
+#[tokio::test]
+async fn what_changes_while_it_is_being_deleted_stays() {
+    let secrets = vec![secret("/", "KEY", "canary")];
+    let mut controller = Controller::defined("mirror-changes", secrets).await;
+    let way = Way::open(&Programs::from_environment(), &controller.folder()).await;
+    controller.add_replica_through(&way.kubeconfig);
+    let both = "[{secretName: replaced}, {secretName: edited}]";
+    class(&controller, "shop", both, json!({})).await;
+    let mut left = vec!["replaced", "edited"];
+    for name in &left {
+        controller.shows(name, "KEY", "canary").await;
+    }
+    let is_deletion = |asked: &Asked| asked.method == "DELETE" && asked.path.contains("/secrets/");
+    way.disturb(is_deletion, Fault::Slow(Duration::from_secs(3)));
+    way.asked();
+    controller.namespace.delete_class("shop").await;
+    let api = controller.namespace.api::<Secret>();
+    while !left.is_empty() {
+        let name = eventually("a deletion on its way", async || {
+            let asked = way.asked();
+            let mut deletions = asked.iter().filter(|asked| is_deletion(asked));
+            deletions.find_map(|asked| left.iter().find(|name| asked.path.contains(**name)))
+        })
+        .await;
+        let name = *name;
+        if name == "replaced" {
+            api.delete(name, &DeleteParams::default()).await.unwrap();
+            controller
+                .namespace
+                .foreign_secret(name, "THEIRS", "canary-theirs")
+                .await;
+        } else {
+            let theirs = json!({
+                "apiVersion": "v1", "kind": "Secret", "stringData": {"THEIRS": "canary-theirs"},
+            });
+            let apply = PatchParams::apply("somebody");
+            api.patch(name, &apply, &Patch::Apply(theirs))
+                .await
+                .unwrap();
+        }
+        left.retain(|one| *one != name);
+    }
+    // Told of both at once.
+    for name in ["replaced", "edited"] {
+        let refused = format!(
+            "Secret mirror-changes/{name}, which nothing names any more, could not be deleted"
+        );
+        let replica = &controller.replicas[0];
+        eventually("its refusal", async || {
+            replica.output().contains(&refused).then_some(())
+        })
+        .await;
+        let data = controller.namespace.secret_data(name).await;
+        assert_eq!(data.unwrap()["THEIRS"], b"canary-theirs", "{name}");
+    }
+    eventually("what is theirs", async || {
+        let left = controller.namespace.secret("edited").await.unwrap();
+        let is_theirs = !left.annotations().contains_key("secrets.phase.dev/class");
+        is_theirs.then_some(())
+    })
+    .await;
 }
