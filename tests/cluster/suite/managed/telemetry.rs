@@ -1,8 +1,10 @@
 //! What each replica tells over HTTP: whether it lives and is ready, and its figures.
 
+use std::path::Path;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use phase_csi_cluster::{Controller, Process, eventually, http, secret};
+use phase_csi_cluster::{Controller, OwnApi, Process, eventually, http, secret};
 use serde_json::json;
 
 use super::named;
@@ -147,4 +149,33 @@ async fn a_replica_without_an_api_server_is_live_and_not_ready() {
     })
     .await;
     assert!(works.output().contains("the API server cannot be watched"));
+}
+
+/// The API server is its own, since the definition is one for all.
+#[tokio::test]
+async fn a_replica_is_not_ready_before_the_resource_is_defined() {
+    let mut api = OwnApi::prepare("undefined", 6448);
+    api.restart(None).await;
+    let secrets = vec![secret("/", "KEY", "canary")];
+    let mut controller = Controller::prepare(api.programs(), "undefined", secrets).await;
+    controller.add_replica();
+    let replica = &controller.replicas[0];
+    eventually("what it misses", async || {
+        let said = replica.output();
+        let misses = said.contains("the API server cannot be watched: look at the definition");
+        misses.then_some(())
+    })
+    .await;
+    let why = "starting: resources and Secrets have not been listed yet\n";
+    assert_eq!(page(replica, "/ready").await, (503, why.to_owned()));
+    assert_eq!(page(replica, "/live").await, (200, "ok\n".to_owned()));
+    let definition = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemonset/crd.yaml");
+    let define = format!("kubectl apply --server-side -f {}", definition.display());
+    controller.kubectl(&define).await.unwrap();
+    eventually("ready", async || {
+        (page(replica, "/ready").await == (200, "ok\n".to_owned())).then_some(())
+    })
+    .await;
+    drop(controller);
+    api.stop().await;
 }
