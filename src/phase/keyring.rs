@@ -132,7 +132,8 @@ impl EnvironmentKeys {
     pub fn derive(&self, purpose: &str) -> SecretKey {
         let mut secret = SecretKey::default();
         // Phase keeps the salt sealed for those who may read, as it does the seed.
-        base16ct::mixed::decode(&*self.salt, &mut *secret).expect("a salt is 64 hex digits");
+        base16ct::mixed::decode(self.salt.as_slice(), &mut *secret)
+            .expect("a salt is 64 hex digits");
         derive(&secret, purpose)
     }
 

@@ -232,7 +232,7 @@ fn version_key(homes: &[Home]) -> SecretKey {
         .map(|home| home.environment.derive(VERSION_PURPOSE));
     let mut keys: Vec<_> = derived.collect();
     // Whatever their order is.
-    keys.sort_unstable_by(|one, other| (**one).cmp(&**other));
+    keys.sort_unstable_by_key(|key| **key);
     let mut context = Context::new(&SHA256);
     for key in &keys {
         context.update(&**key);

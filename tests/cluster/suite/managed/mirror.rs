@@ -78,7 +78,7 @@ async fn a_class_becomes_a_secret_without_a_pod_or_a_list_of_keys() {
     // What is edited or deleted comes back.
     let secrets = controller.namespace.api::<Secret>();
     secrets
-        .delete("shop", &kube::api::DeleteParams::default())
+        .delete("shop", &DeleteParams::default())
         .await
         .unwrap();
     controller.shows("shop", "new", "canary-new").await;
