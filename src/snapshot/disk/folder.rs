@@ -190,16 +190,16 @@ impl Folder {
         Ok(Whole { bytes, inode })
     }
 
-    /// In one step, the name stands for these bytes; if `durable`, also after
-    /// a power cut. Whatever fails, the name stands for what it stood for.
+    /// In one step, the name stands for these bytes; if `durable`, also after a power cut
+    /// once the directory was [flushed](Self::sync). Whatever fails, the name stands for
+    /// what it stood for.
     pub(super) fn replace(&self, name: &str, bytes: &[u8], durable: bool) -> io::Result<()> {
         let mut temporary = Temporary::create(self)?;
         temporary.file.write_all(bytes)?;
         if durable {
             temporary.file.sync_all()?;
         }
-        temporary.place(name)?;
-        if durable { self.sync() } else { Ok(()) }
+        temporary.place(name)
     }
 
     /// Removes a file; one that is not there is removed.

@@ -22,8 +22,8 @@ pub(super) struct Job {
 #[derive(Default)]
 pub(super) struct Queue {
     jobs: HashMap<String, (u64, Job)>,
-    /// The job that was taken and is neither done nor put back.
-    under_way: Option<(u64, Job)>,
+    /// The jobs that were taken and are neither done nor put back.
+    under_way: Vec<(u64, Job)>,
     /// Of the newest job.
     ticket: u64,
     /// Up to which ticket every job was tried.
@@ -91,24 +91,44 @@ impl Queue {
         Ok(self.ticket)
     }
 
-    /// The next job that was added up to this ticket; removals overtake.
-    pub(super) fn take(&mut self, until: u64) -> Option<Job> {
-        let old = self.jobs.iter().filter(|(_, (ticket, _))| *ticket <= until);
-        let first = old.min_by_key(|(_, (ticket, job))| (!job.forget, *ticket));
-        let name = first?.0.clone();
+    /// The next jobs that were added up to this ticket: so many at most, and none once they
+    /// take so many bytes. Removals overtake, and are not held up by others.
+    pub(super) fn take(&mut self, until: u64, most: usize, bytes: u64) -> Vec<Job> {
+        let (mut taken, mut whole) = (Vec::new(), 0_u64);
+        let removes = self.next(until).is_some_and(|job| job.forget);
+        while taken.len() < most
+            && (taken.is_empty() || whole < bytes)
+            && self.next(until).is_some_and(|job| job.forget == removes)
+            && let Some(job) = self.take_one(until)
+        {
+            whole = whole.saturating_add(job.bytes());
+            taken.push(job);
+        }
+        taken
+    }
+
+    fn take_one(&mut self, until: u64) -> Option<Job> {
+        let name = self.next(until)?.key.name().to_owned();
         let (ticket, job) = self.jobs.remove(&name)?;
-        self.under_way = Some((ticket, job.clone()));
+        self.under_way.push((ticket, job.clone()));
         Some(job)
     }
 
-    /// The job that was taken is done.
-    pub(super) fn done(&mut self) {
-        self.under_way = None;
+    fn next(&self, until: u64) -> Option<&Job> {
+        let old = self.jobs.values().filter(|(ticket, _)| *ticket <= until);
+        let first = old.min_by_key(|(ticket, job)| (!job.forget, *ticket));
+        first.map(|(_, job)| job)
     }
 
-    /// What is left of the job that was taken is to be tried again.
+    /// The jobs that were taken are done, as far as they are not put back.
+    pub(super) fn done(&mut self) {
+        self.under_way.clear();
+    }
+
+    /// What is left of a job that was taken is to be tried again.
     pub(super) fn put_back(&mut self, rest: Job) {
-        self.under_way = None;
+        let is_other = |(_, job): &(u64, Job)| job.key.name() != rest.key.name();
+        self.under_way.retain(is_other);
         self.ticket += 1;
         let name = rest.key.name().to_owned();
         let waiting = match self.jobs.remove(&name) {
@@ -158,10 +178,8 @@ impl Queue {
 
     /// Whether a key's files are to be removed, and still may be there.
     pub(super) fn forgets(&self, name: &str) -> bool {
-        let under_way = self
-            .under_way
-            .as_ref()
-            .filter(|(_, job)| job.key.name() == name);
+        let under_way = self.under_way.iter();
+        let under_way = under_way.filter(|(_, job)| job.key.name() == name);
         let mut jobs = self.jobs.get(name).into_iter().chain(under_way);
         jobs.any(|(_, job)| job.forget)
     }
@@ -249,9 +267,9 @@ mod tests {
         ];
         for (number, (jobs, expected)) in cases.into_iter().enumerate() {
             let mut queue = queue(jobs);
-            let job = queue.take(queue.ticket()).unwrap();
+            let job = queue.take_one(queue.ticket()).unwrap();
             assert_eq!(shape(&job), expected, "case {number}");
-            assert!(queue.take(queue.ticket()).is_none());
+            assert!(queue.take_one(queue.ticket()).is_none());
         }
     }
 
@@ -259,10 +277,45 @@ mod tests {
     fn removals_overtake_and_others_keep_their_turn() {
         let mut queue = queue([save(1, 1), save(2, 1), forget(3), save(1, 2)]);
         let mut names = Vec::new();
-        while let Some(job) = queue.take(queue.ticket()) {
+        while let Some(job) = queue.take_one(queue.ticket()) {
             names.push(job.key.name().to_owned());
         }
         assert_eq!(names, [3, 1, 2].map(|number| key(number).name().to_owned()));
+    }
+
+    #[test]
+    fn several_are_taken_together_but_removals_apart() {
+        let names = |jobs: &[Job]| -> Vec<String> {
+            jobs.iter().map(|job| job.key.name().to_owned()).collect()
+        };
+        let expected = |numbers: &[u8]| -> Vec<String> {
+            let keys = numbers.iter().map(|&number| key(number));
+            keys.map(|key| key.name().to_owned()).collect()
+        };
+        let size = save(1, 1).bytes();
+        let jobs = || [save(1, 1), save(2, 1), save(3, 1), forget(4), forget(5)];
+        for (most, bytes, rounds) in [
+            (10, u64::MAX, vec![vec![4, 5], vec![1, 2, 3]]),
+            (2, u64::MAX, vec![vec![4, 5], vec![1, 2], vec![3]]),
+            (10, size + 1, vec![vec![4, 5], vec![1, 2], vec![3]]),
+            (10, 0, vec![vec![4], vec![5], vec![1], vec![2], vec![3]]),
+        ] {
+            let mut queue = queue(jobs());
+            let until = queue.ticket();
+            for round in rounds {
+                let taken = queue.take(until, most, bytes);
+                assert_eq!(
+                    names(&taken),
+                    expected(&round),
+                    "{most} jobs, {bytes} bytes"
+                );
+                for name in names(&taken) {
+                    assert!(!queue.settled(until, &name), "it is under way");
+                }
+                queue.done();
+            }
+            assert!(queue.take(until, most, bytes).is_empty());
+        }
     }
 
     #[test]
@@ -274,15 +327,15 @@ mod tests {
         ] {
             let mut queue = queue([forget(1), save(1, 1)]);
             let until = queue.ticket();
-            let job = queue.take(until).unwrap();
+            let job = queue.take_one(until).unwrap();
             let newest = queue.push(later, 100, 10_000).unwrap();
             let name = key(1).name().to_owned();
             assert!(!queue.settled(until, &name) && queue.forgets(&name));
             queue.put_back(job);
             assert!(queue.settled(until, &name), "it was tried");
             assert!(!queue.settled(newest, &name), "the later one was not");
-            assert!(queue.take(until).is_none(), "it is not tried twice");
-            let job = queue.take(queue.ticket()).unwrap();
+            assert!(queue.take_one(until).is_none(), "it is not tried twice");
+            let job = queue.take_one(queue.ticket()).unwrap();
             assert_eq!(shape(&job), expected);
         }
     }
@@ -291,7 +344,7 @@ mod tests {
     fn a_job_under_way_is_waited_for() {
         let mut queue = queue([forget(1), save(2, 1)]);
         let until = queue.ticket();
-        queue.take(until).unwrap();
+        queue.take_one(until).unwrap();
         let (first, second) = (key(1), key(2));
         assert!(queue.forgets(first.name()) && !queue.settled(until, first.name()));
         queue.done();

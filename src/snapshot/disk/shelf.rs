@@ -177,15 +177,41 @@ impl Shelf {
         }
     }
 
+    /// Does jobs, all of which then survive a power cut. Says what is left of them, and the
+    /// first reason.
+    pub(super) fn work(&self, jobs: Vec<Job>) -> (Vec<Job>, io::Result<()>) {
+        let folder = match self.standing() {
+            Ok(folder) => folder,
+            Err(error) => return (jobs, Err(error)),
+        };
+        let (mut left, mut written) = (Vec::new(), Vec::new());
+        let mut done = Ok(());
+        for job in jobs {
+            let mut rest = job.clone();
+            match self.work_one(&folder, &mut rest) {
+                Ok(()) => written.push(job),
+                Err(error) => {
+                    left.push(rest);
+                    done = done.and(Err(error));
+                }
+            }
+        }
+        // Marks alone are not worth it: they are written each minute.
+        let is_durable = |job: &Job| job.forget || job.image.is_some();
+        if written.iter().any(is_durable)
+            && let Err(error) = folder.sync()
+        {
+            left.append(&mut written);
+            done = done.and(Err(error));
+        }
+        (left, done)
+    }
+
     /// Does a job; what is done is taken out of it.
-    ///
-    /// # Errors
-    /// When the directory cannot be written; what is left of the job is not done.
-    pub(super) fn work(&self, job: &mut Job) -> io::Result<()> {
-        let folder = self.standing()?;
+    fn work_one(&self, folder: &Folder, job: &mut Job) -> io::Result<()> {
         let name = job.key.name();
         if job.forget {
-            self.remove(&folder, name)?;
+            self.remove(folder, name)?;
             folder.sync()?;
             job.forget = false;
         }
@@ -193,11 +219,11 @@ impl Shelf {
             let buffer = image
                 .encode(*confirmed)
                 .ok_or(io::ErrorKind::FileTooLarge)?;
-            self.write(&folder, &job.key, Kind::Image, buffer)?;
+            self.write(folder, &job.key, Kind::Image, buffer)?;
             job.image = None;
         }
         if let Some((mark, written)) = &job.mark {
-            self.write(&folder, &job.key, Kind::Mark, mark.encode(*written))?;
+            self.write(folder, &job.key, Kind::Mark, mark.encode(*written))?;
         }
         job.mark = None;
         Ok(())
@@ -274,6 +300,7 @@ impl Shelf {
         };
         let folder = self.standing()?;
         folder.replace(CLOCK, seen.text().as_bytes(), true)?;
+        folder.sync()?;
         *locked(&self.seen) = seen;
         Ok(true)
     }

@@ -1,5 +1,5 @@
-//! The one task that writes: a job after the other, in the order in which keys
-//! were first heard of, removals before all others.
+//! The one task that writes: what came within a moment together, in the order in which
+//! keys were first heard of, removals before all others.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::select;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tracing::{info, warn};
 
 use super::queue::Job;
@@ -17,6 +17,12 @@ use super::store::Desk;
 
 /// How often the time is noted and failed jobs are tried again.
 const PAUSE: Duration = Duration::from_secs(60);
+
+/// How long the first job waits for others, so that what many mounts at once leave is
+/// written after them and not between them.
+const GATHER: Duration = Duration::from_millis(500);
+/// Jobs that are written together, and bytes after which no other joins them.
+const TOGETHER: (usize, u64) = (32, 8 << 20);
 
 pub(super) struct Writer {
     shelf: Arc<Shelf>,
@@ -74,7 +80,7 @@ impl Writer {
                 _ = minute.tick() => due = true,
                 () = self.desk.urgent.notified() => {}
                 // While the disk is full, new jobs wait with the others.
-                () = self.desk.changed.notified(), if !self.failing => {}
+                () = self.desk.changed.notified(), if !self.failing => self.gather().await,
             }
             let closed = self.desk.queue().is_closed();
             self.work(due).await;
@@ -82,6 +88,11 @@ impl Writer {
                 return;
             }
         }
+    }
+
+    /// Lets others join, unless somebody waits.
+    async fn gather(&self) {
+        let _ = timeout(GATHER, self.desk.urgent.notified()).await;
     }
 
     /// Tries each job that waits, once.
@@ -93,8 +104,12 @@ impl Writer {
             outcome.add(noted.unwrap_or(Ok(false)));
         }
         let until = self.desk.queue().ticket();
-        while let Some(job) = self.take(until) {
-            outcome.add(self.try_job(job).await.map(|()| true));
+        loop {
+            let jobs = self.take(until);
+            if jobs.is_empty() {
+                break;
+            }
+            outcome.add(self.try_jobs(jobs).await.map(|()| true));
             self.worked.send_replace(());
         }
         self.tell(outcome);
@@ -103,28 +118,24 @@ impl Writer {
     }
 
     /// Apart, so that the lock is let go at once.
-    fn take(&self, until: u64) -> Option<Job> {
-        self.desk.queue().take(until)
+    fn take(&self, until: u64) -> Vec<Job> {
+        let (jobs, bytes) = TOGETHER;
+        self.desk.queue().take(until, jobs, bytes)
     }
 
-    async fn try_job(&self, mut job: Job) -> io::Result<()> {
+    /// # Errors
+    /// The first one; what is left is put back.
+    async fn try_jobs(&self, jobs: Vec<Job>) -> io::Result<()> {
         let shelf = Arc::clone(&self.shelf);
-        let tried = spawn_blocking(move || {
-            let done = shelf.work(&mut job);
-            (job, done)
-        })
-        .await;
+        let tried = spawn_blocking(move || shelf.work(jobs)).await;
         let mut queue = self.desk.queue();
-        match tried {
-            Ok((_, Ok(()))) => queue.done(),
-            Ok((job, Err(error))) => {
-                queue.put_back(job);
-                return Err(error);
-            }
-            // Trying again would only panic again.
-            Err(_) => queue.done(),
+        // Trying again what has panicked would only panic again.
+        let (left, done) = tried.unwrap_or_else(|_| (Vec::new(), Ok(())));
+        for rest in left {
+            queue.put_back(rest);
         }
-        Ok(())
+        queue.done();
+        done
     }
 
     /// One line when trouble begins, one when it ends.

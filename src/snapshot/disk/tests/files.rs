@@ -1,6 +1,9 @@
 //! What stands in the directory, who may read it, and how much there is.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
+
+use tokio::time::{Instant, sleep};
 
 use super::seal::OVERHEAD;
 use super::*;
@@ -113,7 +116,7 @@ async fn a_store_that_is_dropped_writes_what_was_laid_down() {
         if node.file(1, "mark").exists() {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(kept(&node.store().await, 1).await, Some(1));
 }
@@ -220,7 +223,7 @@ async fn the_order_of_use_outlives_a_restart_and_lower_limits_are_kept() {
         save(&store, number, number);
         store.flush().await;
         // File times are as coarse as the kernel's tick.
-        tokio::time::sleep(Duration::from_millis(15)).await;
+        sleep(Duration::from_millis(15)).await;
     }
     assert_eq!(kept(&store, 1).await, Some(1));
     let store = node.store_with(limits(4, 100)).await;
@@ -261,4 +264,37 @@ async fn usage_is_what_lies_there() {
     assert_eq!(store.usage(), (2, bytes.iter().sum()));
     store.forget(&key(1)).await;
     assert_eq!(store.usage(), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_at_once_is_written_together_within_a_second() {
+    let node = Node::new();
+    let store = node.store().await;
+    let begun = Instant::now();
+    for number in 1..=3 {
+        save(&store, number, 1);
+    }
+    let mut seen = BTreeMap::new();
+    while store.usage().0 < 6 {
+        sleep(Duration::from_millis(10)).await;
+        seen.entry(store.usage().0)
+            .or_insert_with(|| begun.elapsed());
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{seen:?}");
+    let first = seen.into_iter().find(|(files, _)| *files > 0).unwrap();
+    assert!(first.1 >= Duration::from_millis(400), "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_stops_or_removes_does_not_wait_for_others_to_join() {
+    let node = Node::new();
+    let store = node.store().await;
+    let begun = Instant::now();
+    save(&store, 1, 1);
+    store.flush().await;
+    assert_eq!(store.usage().0, 2);
+    save(&store, 2, 1);
+    store.forget(&key(1)).await;
+    assert_eq!(kept(&store, 1).await, None);
+    assert!(begun.elapsed() < Duration::from_millis(100));
 }
