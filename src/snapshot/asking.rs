@@ -293,13 +293,13 @@ async fn ask_rows<U: Upstream>(
     id: &str,
     pass: Option<Pass>,
 ) -> Result<Arc<Rows>, Lost> {
-    let stamp = {
+    let listing = {
         let state = credential.state();
-        let view = state.view.as_ref();
-        view.and_then(|view| view.listing.stamp(id).copied())
+        let listing = state.view.as_ref().map(|view| &view.listing);
+        listing.and_then(|listing| Some((*listing.stamp(id)?, Arc::clone(listing))))
     };
     // Nobody asks for what is not listed; what was listed a moment ago is asked for again.
-    let stamp = stamp.ok_or_else(|| Lost {
+    let (stamp, listing) = listing.ok_or_else(|| Lost {
         refusal: Error::Moved.into(),
         loss: Loss::Nothing,
     })?;
@@ -309,7 +309,8 @@ async fn ask_rows<U: Upstream>(
     // Until it is kept, or paid for by whoever makes files of it.
     let reading = memory.sibling();
     reading.take(footprint(&body)).map_err(Error::from)?;
-    let rows = Rows::new(stamp, body, memory);
+    let agreed = shared.agreed(credential, &listing, id);
+    let rows = Rows::new(stamp, body, agreed, memory);
     let table = rows.table(shared, target).await?;
     Ok(keep(shared, credential, id, rows, &table))
 }

@@ -33,6 +33,7 @@
 //! Over a restart the names of the volumes lie on disk beside the set they were
 //! answered from; after a reboot they do not count, since volumes are memory.
 
+mod agreements;
 mod answering;
 mod asking;
 mod credential;

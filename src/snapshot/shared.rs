@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use super::agreements::Agreements;
 use super::answering::Hosts;
 use super::credential::{Credential, Saved};
 use super::disk::{Image, Loaded, Mark, Moment, Store};
@@ -26,6 +27,7 @@ use super::vault::Vault;
 use super::view::{Confirmed, Listing, Rows, View, amount};
 use super::{Figures, News, Settings, Source, Tally, digest, poll};
 use crate::phase::Error;
+use crate::phase::agreed::Agreed;
 use crate::phase::directory::Directory;
 use crate::phase::token::Token;
 use crate::quota::{Allowance, Budget, Exceeded, Meter, Pool, Stopped, Tenant};
@@ -43,6 +45,7 @@ pub(super) struct Shared<U> {
     pub(super) budget: Budget,
     pub(super) pool: Pool,
     pub(super) tables: Tables,
+    pub(super) agreements: Agreements,
     pub(super) store: Option<Store>,
     pub(super) tally: Tally,
     pub(super) flights: Flights,
@@ -60,6 +63,7 @@ impl<U> Shared<U> {
             budget: Budget::new(settings.limits.memory()),
             pool: Pool::default(),
             tables: Tables::default(),
+            agreements: Agreements::default(),
             settings,
             store,
             tally: Tally::default(),
@@ -202,10 +206,23 @@ impl<U> Shared<U> {
         for (id, body) in environments {
             if let Some(stamp) = listing.stamp(&id) {
                 let memory = self.paid(&credential.tenant, amount(&body))?;
-                rows.insert(id, Arc::new(Rows::from_disk(*stamp, body, age, memory)));
+                let agreed = self.agreed(credential, &listing, &id);
+                let recalled = Rows::from_disk(*stamp, body, agreed, age, memory);
+                rows.insert(id, Arc::new(recalled));
             }
         }
         Ok((listing, rows))
+    }
+
+    /// Where the keys of the fields of an environment are remembered.
+    pub(super) fn agreed(
+        &self,
+        credential: &Credential,
+        listing: &Listing,
+        id: &str,
+    ) -> Arc<Agreed> {
+        let key = listing.identity_key(id).unwrap_or_default();
+        self.agreements.of(&credential.host, id, key)
     }
 
     /// Puts the newest view on disk if it is whole and other than what lies there;

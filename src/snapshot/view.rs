@@ -151,6 +151,14 @@ impl Listing {
         self.stamps.get(id)
     }
 
+    /// The public key that an environment is listed with; the last of several, as its stamp.
+    pub(super) fn identity_key(&self, id: &str) -> Option<&str> {
+        let apps = self.directory.answer().apps.iter();
+        let mut keys = apps.flat_map(|app| &app.environment_keys).rev();
+        let key = keys.find(|key| key.environment.id == id && key.is_usable());
+        key.map(|key| key.identity_key.as_str())
+    }
+
     /// Whether both say the same of everything that matters here.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.has_frame_of(other) && self.stamps == other.stamps
@@ -223,25 +231,27 @@ fn frame(answer: &TokensAnswer) -> [u8; 32] {
 
 impl Rows {
     /// Fetched just now; `memory` has paid for the body.
-    pub(super) fn new(stamp: Stamp, body: Bytes, memory: Meter) -> Self {
+    pub(super) fn new(stamp: Stamp, body: Bytes, agreed: Arc<Agreed>, memory: Meter) -> Self {
         let times = (Fetched::now(), Proven::now());
-        Self::of(stamp, body, false, times, memory)
+        Self::of(stamp, body, agreed, false, times, memory)
     }
 
     /// Read from disk, that long after Phase confirmed them.
     pub(super) fn from_disk(
         stamp: Stamp,
         body: Bytes,
+        agreed: Arc<Agreed>,
         age: Option<Duration>,
         memory: Meter,
     ) -> Self {
         let times = (Fetched::once(), Proven::before(age));
-        Self::of(stamp, body, true, times, memory)
+        Self::of(stamp, body, agreed, true, times, memory)
     }
 
     fn of(
         stamp: Stamp,
         body: Bytes,
+        agreed: Arc<Agreed>,
         from_disk: bool,
         (fetched, proven): (Fetched, Proven),
         memory: Meter,
@@ -252,7 +262,7 @@ impl Rows {
             stamp,
             body,
             from_disk,
-            agreed: Arc::default(),
+            agreed,
             table: tokio::sync::Mutex::default(),
             fetched: Mutex::new(fetched),
             proven: Mutex::new(proven),

@@ -74,6 +74,7 @@ async fn a_newer_moment_keeps_only_what_has_not_changed() {
         let rows = Rows::new(
             *first.stamp(id).unwrap(),
             Bytes::from_static(b"[]"),
+            Arc::default(),
             memory(),
         );
         (id.to_owned(), Arc::new(rows))
