@@ -2,7 +2,9 @@
 //! side by side with a bare gRPC server that answers the same bytes.
 //!
 //! `cargo bench --bench node`, or one part of it: `-- burst`, `steady`, `warm`,
-//! `memory`, `processor` or `hangs`.
+//! `memory`, `processor`, `hangs`, `tokens` or `fresh`. `--quick` leaves out the five
+//! minutes of `tokens`. `BENCH_PROGRAM` names another program to measure, such as an
+//! older build.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 #![allow(
@@ -13,6 +15,7 @@
 
 mod bare;
 mod node;
+mod tokens;
 mod usage;
 
 use std::time::{Duration, Instant};
@@ -53,6 +56,13 @@ async fn main() {
     }
     if is_chosen("hangs") {
         hangs().await;
+    }
+    if is_chosen("tokens") {
+        let is_quick = std::env::args().any(|word| word == "--quick");
+        tokens::many(is_quick).await;
+    }
+    if is_chosen("fresh") {
+        tokens::fresh().await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! The release binary as a process, in front of an emulator.
 
+use std::ffi::OsString;
+use std::ops::Range;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -27,11 +29,24 @@ pub(crate) struct Volume {
     token: String,
     pod: usize,
     class: usize,
+    namespace: usize,
 }
 
 impl Volume {
     pub(crate) fn of_one_class(token: &str, count: usize) -> Vec<Self> {
         Self::of(token, count, 1)
+    }
+
+    /// One for each of these tokens, in eight namespaces: none may take more of the node than
+    /// is left for others.
+    pub(crate) fn of_tokens(tokens: Range<usize>) -> Vec<Self> {
+        let volume = |pod| Self {
+            token: format!("t{pod}"),
+            pod,
+            class: 0,
+            namespace: pod % 8,
+        };
+        tokens.map(volume).collect()
     }
 
     pub(crate) fn of_ten_classes(token: &str, count: usize) -> Vec<Self> {
@@ -43,8 +58,18 @@ impl Volume {
             token: token.to_owned(),
             pod,
             class: pod % classes,
+            namespace: 0,
         };
         (0..count).map(volume).collect()
+    }
+}
+
+impl Volume {
+    fn namespace(&self) -> String {
+        match self.namespace {
+            0 => "shop".to_owned(),
+            other => format!("shop-{other}"),
+        }
     }
 }
 
@@ -52,11 +77,17 @@ impl Node {
     /// A provider with its defaults and these flags; Phase has an environment of so
     /// many secrets, and tokens `t0` to `t31` of accounts of their own.
     pub(crate) async fn start(secrets: usize, flags: &[&str]) -> Self {
-        let emulator = Emulator::start(Options::new(seed(secrets))).await.unwrap();
+        Self::of_many(secrets, 32, flags).await
+    }
+
+    /// As [`Self::start`], with so many tokens.
+    pub(crate) async fn of_many(secrets: usize, tokens: usize, flags: &[&str]) -> Self {
+        let seed = seed(secrets, tokens);
+        let emulator = Emulator::start(Options::new(seed)).await.unwrap();
         emulator.control().warm_up();
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("phase.sock");
-        let child = Command::new(env!("CARGO_BIN_EXE_phase-csi-provider"))
+        let child = Command::new(program())
             .args(["serve", "--phase-host", &emulator.url()])
             .arg("--http-listen=127.0.0.1:0")
             .args(["--endpoint", &format!("unix://{}", socket.display())])
@@ -128,7 +159,7 @@ fn request(token: &str, volume: &Volume) -> MountRequest {
     let attributes = json!({
         "csi.storage.k8s.io/ephemeral": "true",
         "csi.storage.k8s.io/pod.name": format!("pod-{pod}"),
-        "csi.storage.k8s.io/pod.namespace": "shop",
+        "csi.storage.k8s.io/pod.namespace": volume.namespace(),
         "csi.storage.k8s.io/pod.uid": format!("uid-{pod}"),
         "csi.storage.k8s.io/serviceAccount.name": "web",
         "secretProviderClass": "keys",
@@ -143,11 +174,19 @@ fn request(token: &str, volume: &Volume) -> MountRequest {
     request
 }
 
-fn seed(secrets: usize) -> Seed {
+/// The program that is measured: this build's, or another one to compare it with.
+fn program() -> OsString {
+    let ours = env!("CARGO_BIN_EXE_phase-csi-provider");
+    std::env::var_os("BENCH_PROGRAM").unwrap_or_else(|| ours.into())
+}
+
+fn seed(secrets: usize, tokens: usize) -> Seed {
     let secrets: Vec<Value> = (0..secrets)
         .map(|n| json!({"key": format!("KEY_{n}"), "value": "a value of ordinary length"}))
         .collect();
-    let accounts: Vec<Value> = (0..32).map(|n| json!({"name": format!("t{n}")})).collect();
+    let accounts: Vec<Value> = (0..tokens)
+        .map(|n| json!({"name": format!("t{n}")}))
+        .collect();
     let seed = json!({
         "apps": [{"name": "app", "environments": [{"name": "Production", "secrets": secrets}]}],
         "accounts": accounts,
