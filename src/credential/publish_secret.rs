@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::CredentialError;
 use crate::phase::token::Token;
@@ -28,30 +29,51 @@ pub fn token(secrets: &SecretString, namespace: &str) -> Result<Token, Credentia
     if texts.is_empty() {
         return Err(absent());
     }
-    let Some((key, text)) = KEYS.iter().find_map(|key| Some((*key, texts.get(*key)?))) else {
+    let Some((key, raw)) = KEYS.iter().find_map(|key| Some((*key, *texts.get(*key)?))) else {
         return Err(CredentialError::NoKey {
             namespace: namespace.to_owned(),
             found: shown(texts.keys()),
         });
     };
-    Token::parse(text).map_err(|error| CredentialError::Token {
+    Token::parse(&unescaped(raw)?).map_err(|error| CredentialError::Token {
         namespace: namespace.to_owned(),
         key,
         error,
     })
 }
 
+/// The texts stay where they lie, as they are written: of each that is read, a copy would
+/// have to be wiped.
 #[derive(Deserialize)]
-struct Texts(Option<BTreeMap<String, SecretString>>);
+struct Texts<'a>(#[serde(borrow)] Option<BTreeMap<String, &'a RawValue>>);
 
-fn read(secrets: &SecretString) -> Result<BTreeMap<String, SecretString>, CredentialError> {
-    use secrecy::ExposeSecret;
+fn read(secrets: &SecretString) -> Result<BTreeMap<String, &RawValue>, CredentialError> {
     let text = secrets.expose_secret();
     if text.trim().is_empty() {
         return Ok(BTreeMap::new());
     }
     let Texts(texts) = serde_json::from_str(text).map_err(|_| CredentialError::NotJson)?;
-    Ok(texts.unwrap_or_default())
+    let texts = texts.unwrap_or_default();
+    let are_texts = texts.values().all(|raw| raw.get().starts_with('"'));
+    are_texts.then_some(texts).ok_or(CredentialError::NotJson)
+}
+
+/// A text as it was before it was written in JSON, without white space around it. What
+/// has no escapes within, as no token has, passes through no buffer of the JSON reader's.
+fn unescaped(raw: &RawValue) -> Result<SecretString, CredentialError> {
+    const WHITE: [&str; 4] = [" ", "\\n", "\\r", "\\t"];
+    let quoted = raw.get().strip_prefix('"');
+    let mut text = quoted.and_then(|text| text.strip_suffix('"')).unwrap_or("");
+    while let Some(rest) = WHITE.iter().find_map(|white| text.strip_prefix(white)) {
+        text = rest;
+    }
+    while let Some(rest) = WHITE.iter().find_map(|white| text.strip_suffix(white)) {
+        text = rest;
+    }
+    match text.contains('\\') {
+        false => Ok(SecretString::from(text)),
+        true => serde_json::from_str(raw.get()).map_err(|_| CredentialError::NotJson),
+    }
 }
 
 /// The names of a Secret's keys, the first few.
@@ -88,6 +110,31 @@ mod tests {
             let json = format!(r#"{{"{key}":" {}\n","other":"x"}}"#, well_formed());
             assert!(parsed(&json).is_ok(), "{key}");
         }
+    }
+
+    #[test]
+    fn escapes_are_read_as_json_means_them() {
+        let read = |json: &str| {
+            let raw: Box<RawValue> = serde_json::from_str(json).expect("it is JSON");
+            let text = unescaped(&raw).expect("it is a text");
+            text.expose_secret().trim().to_owned()
+        };
+        for text in [
+            "",
+            " ",
+            "a",
+            "a\\",
+            "a\\n",
+            "\\n",
+            "\n\r\t a b\n\n",
+            "\"",
+            "a\"",
+            "\u{1}é",
+        ] {
+            let json = serde_json::to_string(text).expect("any text is JSON");
+            assert_eq!(read(&json), text.trim(), "{json}");
+        }
+        assert_eq!(read(r#""\u0061\/\n""#), "a/");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct EnvironmentKeys {
     /// Where they remember what they have agreed on.
     agreed: Option<Arc<Agreed>>,
     /// The salt as the 64 hex digits it is stored as; digests are keyed with the text.
-    salt: Zeroizing<[u8; 64]>,
+    salt: Zeroizing<Vec<u8>>,
 }
 
 /// Why the keys could not be opened.
@@ -101,11 +101,10 @@ impl Keyring {
         }
         let salt = envelope::open_bytes(&key.wrapped_salt, &self.pair)?;
         hex_key(&salt)?;
-        let salt = <[u8; 64]>::try_from(salt.as_slice()).map_err(|_| DoesNotOpen)?;
         Ok(EnvironmentKeys {
             pair,
             agreed: None,
-            salt: Zeroizing::new(salt),
+            salt,
         })
     }
 }
@@ -151,7 +150,7 @@ impl EnvironmentKeys {
     /// The digest under which the server knows a key: lower-case hex.
     #[must_use]
     pub fn key_digest(&self, key: &str) -> String {
-        let digest = keyed_digest(&*self.salt, key.as_bytes()).expect("a salt is 64 bytes");
+        let digest = keyed_digest(&self.salt, key.as_bytes()).expect("a salt is 64 bytes");
         base16ct::lower::encode_string(&digest)
     }
 }
@@ -196,13 +195,12 @@ impl EnvironmentKeys {
     /// When either is not 64 hex digits.
     pub fn from_hex(private: &SecretString, salt: &SecretString) -> Result<Self, DoesNotOpen> {
         let pair = KeyPair::new(&*hex_key(private.expose_secret().as_bytes())?)?;
-        hex_key(salt.expose_secret().as_bytes())?;
-        let salt =
-            <[u8; 64]>::try_from(salt.expose_secret().as_bytes()).map_err(|_| DoesNotOpen)?;
+        let salt = Zeroizing::new(salt.expose_secret().as_bytes().to_vec());
+        hex_key(&salt)?;
         Ok(Self {
             pair,
             agreed: None,
-            salt: Zeroizing::new(salt),
+            salt,
         })
     }
 }

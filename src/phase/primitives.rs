@@ -6,6 +6,7 @@
 //! first derives its key without the public keys, the second swaps both halves.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 use aws_lc_rs::hkdf::{self, HKDF_SHA256, KeyType, Salt};
@@ -14,7 +15,7 @@ use blake2::digest::{KeyInit, Mac};
 use blake2::{Blake2b256, Blake2b512, Blake2bMac, Digest};
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Something did not open. Deliberately without detail: which step failed
 /// would tell an attacker something, and the user nothing.
@@ -22,8 +23,53 @@ use zeroize::Zeroizing;
 #[error("does not decrypt")]
 pub struct DoesNotOpen;
 
-/// 32 secret bytes, wiped on drop.
-pub type SecretKey = Zeroizing<[u8; 32]>;
+/// 32 secret bytes that cannot be printed, wiped on drop. They lie on the heap, where they
+/// are filled in: to move them leaves no copy on any stack.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretKey(Box<[u8; 32]>);
+
+impl SecretKey {
+    /// A key that is filled in where it lies, from 32 zeros.
+    #[must_use]
+    pub fn filled(fill: impl FnOnce(&mut [u8; 32])) -> Self {
+        let mut key = Self::default();
+        fill(&mut key);
+        key
+    }
+}
+
+impl From<[u8; 32]> for SecretKey {
+    /// Only for bytes that lie elsewhere, too: of those that are moved in, a copy stays.
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(Box::new(bytes))
+    }
+}
+
+impl Deref for SecretKey {
+    type Target = [u8; 32];
+
+    fn deref(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl DerefMut for SecretKey {
+    fn deref_mut(&mut self) -> &mut [u8; 32] {
+        &mut self.0
+    }
+}
+
+impl Drop for SecretKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(…)")
+    }
+}
 
 const NONCE: usize = 24;
 const TAG: usize = 16;
@@ -73,7 +119,9 @@ impl KeyPair {
     /// # Errors
     /// As [`KeyPair::new`].
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, DoesNotOpen> {
-        let private: SecretKey = Zeroizing::new(Blake2b256::digest(seed).into());
+        let mut digest = Blake2b256::digest(seed);
+        let private = SecretKey::filled(|key| key.copy_from_slice(&digest));
+        digest.zeroize();
         Self::new(&private)
     }
 
@@ -92,14 +140,13 @@ impl KeyPair {
     pub fn receiving_key(&self, writer: &[u8; 32]) -> Result<SecretKey, DoesNotOpen> {
         let peer = UnparsedPublicKey::new(&X25519, writer);
         agreement::agree(&self.private, peer, DoesNotOpen, |shared| {
-            let both = Blake2b512::new()
+            let mut both = Blake2b512::new()
                 .chain_update(shared)
                 .chain_update(writer)
                 .chain_update(self.public)
                 .finalize();
-            let both = Zeroizing::new(<[u8; 64]>::from(both));
-            let mut key = SecretKey::default();
-            key.copy_from_slice(&both[32..]);
+            let key = SecretKey::filled(|key| key.copy_from_slice(&both[32..]));
+            both.zeroize();
             Ok(key)
         })
     }
@@ -123,11 +170,11 @@ pub fn keyed_digest(key: &[u8], message: &[u8]) -> Result<[u8; 32], DoesNotOpen>
 /// Two shares joined, or a key under a mask.
 #[must_use]
 pub fn xor(one: &[u8; 32], other: &[u8; 32]) -> SecretKey {
-    let mut both = Zeroizing::new(*one);
-    for (byte, other) in both.iter_mut().zip(other) {
-        *byte ^= other;
-    }
-    both
+    SecretKey::filled(|both| {
+        for ((both, one), other) in both.iter_mut().zip(one).zip(other) {
+            *both = one ^ other;
+        }
+    })
 }
 
 /// HKDF-SHA256 (RFC 5869) without salt: 32 bytes for one purpose.

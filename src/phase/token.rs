@@ -4,7 +4,6 @@ use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
 use super::client::{Authorization, UnusableBearer};
 use super::primitives::{SecretKey, derive};
@@ -221,7 +220,7 @@ fn key(text: &str, field: &'static str) -> Result<SecretKey, TokenError> {
     if found != 64 {
         return Err(TokenError::Length { field, found });
     }
-    let mut key = Zeroizing::new([0; 32]);
+    let mut key = SecretKey::default();
     base16ct::mixed::decode(text, &mut *key).map_err(|_| TokenError::Hex { field })?;
     Ok(key)
 }

@@ -1,13 +1,14 @@
-//! The answer of a mount, as it goes out: encoded already, so that what is
-//! remembered of one mount is the next one's answer as it lies there.
+//! The messages of a mount. The answer goes out encoded already, so that what is
+//! remembered of one mount is the next one's answer as it lies there; the bytes of the
+//! request are wiped once it has been read.
 
-use bytes::BufMut;
+use bytes::{Buf, BufMut, Bytes};
 use prost::{DecodeError, Message};
 use tonic::Status;
-use tonic::codec::{Codec, EncodeBuf, Encoder};
-use tonic_prost::ProstCodec;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use zeroize::Zeroizing;
 
+use super::wiped::wipe;
 use super::{MountRequest, MountResponse};
 use crate::quota::Meter;
 
@@ -42,20 +43,49 @@ impl TryFrom<MountAnswer> for MountResponse {
 
 /// Requests are decoded, answers go out as they are.
 #[derive(Default)]
-pub(super) struct MountCodec(ProstCodec<MountRequest, MountRequest>);
+pub(super) struct MountCodec;
 
 impl Codec for MountCodec {
     type Encode = MountAnswer;
-    type Decode = MountRequest;
+    type Decode = Received;
     type Encoder = AsItIs;
-    type Decoder = <ProstCodec<MountRequest, MountRequest> as Codec>::Decoder;
+    type Decoder = Decoded;
 
     fn encoder(&mut self) -> AsItIs {
         AsItIs
     }
 
-    fn decoder(&mut self) -> Self::Decoder {
-        self.0.decoder()
+    fn decoder(&mut self) -> Decoded {
+        Decoded
+    }
+}
+
+/// A request, and its bytes as they came.
+pub(super) struct Received {
+    request: MountRequest,
+    bytes: Bytes,
+}
+
+impl Received {
+    /// The request; its bytes are wiped. Not before nobody reads from them any more.
+    pub(super) fn into_request(self) -> MountRequest {
+        wipe(self.bytes);
+        self.request
+    }
+}
+
+/// Reads requests.
+pub(super) struct Decoded;
+
+impl Decoder for Decoded {
+    type Item = Received;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Received>, Status> {
+        let bytes = buffer.copy_to_bytes(buffer.remaining());
+        let request = MountRequest::decode(&*bytes);
+        let request = request.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Some(Received { request, bytes }))
     }
 }
 

@@ -13,10 +13,12 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use zeroize::Zeroize;
 
 use super::filter::Filter;
+use super::frames::{HEAD, MAX_FRAME};
+use super::wiped::Passing;
 
 /// A connection whose client may send a path as `:authority`.
 pub(super) struct LocalAuthority<T> {
@@ -48,21 +50,28 @@ impl<T: AsyncRead + Unpin> AsyncRead for LocalAuthority<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        while this.filter.ready.is_empty() && !this.ended {
+        while this.filter.ready.waiting().is_empty() && !this.ended {
             let mut chunk = [0; CHUNK];
             let mut chunk = ReadBuf::new(&mut chunk);
             ready!(Pin::new(&mut this.io).poll_read(cx, &mut chunk))?;
             match chunk.filled() {
                 [] => {
                     this.ended = true;
+                    let is_whole = this.filter.is_between_frames();
                     this.filter.end();
+                    if is_whole {
+                        blank(&mut this.filter.ready);
+                    }
                 }
                 bytes => this.filter.push(bytes),
             }
+            // There may be tokens in it.
+            chunk.filled_mut().zeroize();
         }
-        let n = buf.remaining().min(this.filter.ready.len());
-        buf.put_slice(&this.filter.ready[..n]);
-        this.filter.ready.advance(n);
+        let waiting = this.filter.ready.waiting();
+        let n = buf.remaining().min(waiting.len());
+        buf.put_slice(&waiting[..n]);
+        this.filter.ready.leave(n);
         Poll::Ready(Ok(()))
     }
 }
@@ -97,6 +106,20 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for LocalAuthority<T> {
     }
 }
 
+/// Frames of a kind that nobody knows, which the library must pass over, after the last one
+/// of a client: their zeros lie where its requests have lain, before the library gives its
+/// buffer back. The first is as long as that buffer is at first, and does not make it grow.
+fn blank(ready: &mut Passing) {
+    for length in [CHUNK - HEAD, MAX_FRAME as usize] {
+        let [_, high, middle, low] = u32::try_from(length).unwrap_or(MAX_FRAME).to_be_bytes();
+        ready.extend(&[high, middle, low, UNKNOWN, 0, 0, 0, 0, 0]);
+        ready.extend(&vec![0; length]);
+    }
+}
+
+/// A kind of frame that HTTP/2 does not have (RFC 9113, section 5.5).
+const UNKNOWN: u8 = 0xf5;
+/// As much as the library reads at once.
 const CHUNK: usize = 8192;
 
 #[cfg(test)]
@@ -128,8 +151,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_path_is_read_as_localhost_if_rewriting_is_on() {
-        assert_eq!(read(true, BEFORE).await, AFTER);
         assert_eq!(read(false, BEFORE).await, BEFORE);
+        let read = read(true, BEFORE).await;
+        assert!(read.starts_with(AFTER));
+    }
+
+    #[tokio::test]
+    async fn after_the_last_whole_frame_come_zeros_in_frames_of_an_unknown_kind() {
+        let read = read(true, BEFORE).await;
+        let mut rest = &read[AFTER.len()..];
+        let mut lengths = Vec::new();
+        while let Some((head, after)) = rest.split_at_checked(HEAD) {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            assert_eq!(head[3..], [UNKNOWN, 0, 0, 0, 0, 0]);
+            let (payload, after) = after.split_at(length as usize);
+            assert!(payload.iter().all(|byte| *byte == 0));
+            lengths.push(length);
+            rest = after;
+        }
+        assert_eq!(lengths, [8183, MAX_FRAME]);
     }
 
     #[tokio::test]

@@ -10,22 +10,48 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap};
 use http_body::{Body, Frame};
 use tonic::{Code, Status};
+use zeroize::Zeroizing;
 
 use super::status::{allowed, internal, panicked};
+use super::wiped::wipe;
 
 /// A body that ends in trailers with a status that may leave.
 pub(super) struct CheckedBody<B> {
     /// `None` once the trailers are out.
     body: Option<Pin<Box<B>>>,
+    /// What it gave, for as long as it may still hold on to it.
+    given: Given,
     /// What the answer brought along (its place among the running mounts) lives
     /// until it has been sent.
     _held: Extensions,
+}
+
+/// Pieces of an answer in a buffer that the library gives back as it is. What is sent are
+/// copies that are wiped.
+#[derive(Default)]
+struct Given(Vec<Bytes>);
+
+impl Given {
+    /// A copy that is wiped once it has been sent.
+    fn wiped_copy(&mut self, data: Bytes) -> Bytes {
+        let copy = Bytes::from_owner(Zeroizing::new(data.to_vec()));
+        self.0.push(data);
+        copy
+    }
+}
+
+impl Drop for Given {
+    /// Not before the body, whose buffer it is.
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(wipe);
+    }
 }
 
 impl<B> CheckedBody<B> {
     pub(super) fn new(body: B, held: Extensions) -> Self {
         Self {
             body: Some(Box::pin(body)),
+            given: Given::default(),
             _held: held,
         }
     }
@@ -49,12 +75,16 @@ where
         let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_frame(cx)));
         let trailers = match polled.map(|poll| poll.map(frame_or_trailers)) {
             Ok(poll) => match ready!(poll) {
-                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(data) => {
+                    let sent = self.given.wiped_copy(data);
+                    return Poll::Ready(Some(Ok(Frame::data(sent))));
+                }
                 Err(trailers) => trailers,
             },
             Err(panic) => trailers(&panicked(panic)),
         };
         self.body = None;
+        drop(std::mem::take(&mut self.given));
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 

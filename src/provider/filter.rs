@@ -1,14 +1,13 @@
 //! A client's byte stream, cut into HTTP/2 frames; header blocks are held until
 //! they are whole.
 
-use bytes::BytesMut;
-
 use super::frames::{CONTINUATION, END_HEADERS, HEAD, HEADERS, Head, MAX_FRAME, rewrite, take};
+use super::wiped::Passing;
 
 /// What stands between a client's bytes and the HTTP/2 library.
 pub(super) struct Filter {
     /// What may be read.
-    pub(super) ready: BytesMut,
+    pub(super) ready: Passing,
     state: State,
     /// The frames of a header block as far as they have arrived.
     held: Vec<u8>,
@@ -41,7 +40,7 @@ impl Filter {
 
     fn at(state: State) -> Self {
         Self {
-            ready: BytesMut::new(),
+            ready: Passing::default(),
             state,
             held: Vec::new(),
             frame: 0,
@@ -56,12 +55,17 @@ impl Filter {
                 State::Frame => self.collect(&mut bytes),
                 State::Payload(left) => {
                     let n = left.min(bytes.len());
-                    self.ready.extend_from_slice(take(&mut bytes, n));
+                    self.ready.extend(take(&mut bytes, n));
                     self.state = payload(left - n);
                 }
-                State::Open => self.ready.extend_from_slice(take(&mut bytes, usize::MAX)),
+                State::Open => self.ready.extend(take(&mut bytes, usize::MAX)),
             }
         }
+    }
+
+    /// Whether the client has said whole frames so far, and nothing of a next one.
+    pub(super) fn is_between_frames(&self) -> bool {
+        matches!(self.state, State::Frame) && self.held.is_empty()
     }
 
     /// The client says no more: what is held passes as it is.
@@ -72,7 +76,7 @@ impl Filter {
     /// A client that does not begin as HTTP/2 does is none of our business.
     fn preface(&mut self, seen: usize, bytes: &mut &[u8]) {
         let part = take(bytes, PREFACE.len() - seen);
-        self.ready.extend_from_slice(part);
+        self.ready.extend(part);
         let seen = seen + part.len();
         self.state = if !PREFACE[..seen].ends_with(part) {
             State::Open
@@ -132,7 +136,7 @@ impl Filter {
     }
 
     fn release(&mut self) {
-        self.ready.extend_from_slice(&self.held);
+        self.ready.extend(&self.held);
         self.held.clear();
         self.frame = 0;
     }
@@ -156,7 +160,7 @@ pub fn filtered(bytes: &[u8], chunk: usize) -> Vec<u8> {
         filter.push(piece);
     }
     filter.end();
-    filter.ready.to_vec()
+    filter.ready.waiting().to_vec()
 }
 
 /// The most that is held of one client: two of the largest frames.
@@ -246,7 +250,7 @@ mod tests {
             assert!(filter.held.len() <= MAX_BLOCK + HEAD);
         }
         filter.end();
-        assert_eq!(filter.ready, bytes);
+        assert_eq!(filter.ready.waiting(), bytes);
     }
 
     #[test]

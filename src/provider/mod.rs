@@ -37,6 +37,7 @@ mod server;
 mod service;
 mod socket;
 mod status;
+mod wiped;
 
 pub use answer::MountAnswer;
 pub use endpoint::{Endpoint, EndpointError};

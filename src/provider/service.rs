@@ -16,10 +16,11 @@ use tonic::{Response, Status};
 use tonic_prost::ProstCodec;
 use tracing::{debug, error, warn};
 
-use super::answer::{MountAnswer, MountCodec};
+use super::answer::{MountAnswer, MountCodec, Received};
 use super::grpc::{VersionRequest, VersionResponse};
 use super::limit::Limit;
 use super::status::is_grpc;
+use super::wiped::WipedBody;
 use super::{Failure, MountRequest};
 use crate::cause::Cause;
 use crate::deadline::Deadline;
@@ -99,13 +100,12 @@ impl Calls {
         match request.uri().path() {
             "/v1alpha1.CSIDriverProvider/Mount" => {
                 let running = self.mounts.figures.begin();
-                let mut grpc =
-                    Grpc::new(MountCodec::default()).max_decoding_message_size(MAX_REQUEST_BYTES);
+                let mut grpc = Grpc::new(MountCodec).max_decoding_message_size(MAX_REQUEST_BYTES);
                 let mount = Mount {
                     mounts: &self.mounts,
                     running: &running,
                 };
-                let answer = grpc.unary(mount, request).await;
+                let answer = grpc.unary(mount, request.map(WipedBody::new)).await;
                 // A request that cannot be read does not come as far as the mount.
                 running.ended(Cause::InvalidClass);
                 answer
@@ -125,12 +125,13 @@ struct Mount<'a> {
     running: &'a RunningMount<'a>,
 }
 
-impl<'a> UnaryService<MountRequest> for Mount<'a> {
+impl<'a> UnaryService<Received> for Mount<'a> {
     type Response = MountAnswer;
     type Future = Pin<Box<dyn Future<Output = Result<Response<MountAnswer>, Status>> + Send + 'a>>;
 
-    fn call(&mut self, request: tonic::Request<MountRequest>) -> Self::Future {
+    fn call(&mut self, request: tonic::Request<Received>) -> Self::Future {
         let (mounts, running) = (self.mounts, self.running);
+        let request = request.map(Received::into_request);
         Box::pin(async move {
             let answer = mounts.mount(request).await;
             let outcome = answer.as_ref().err();

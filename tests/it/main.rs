@@ -14,6 +14,7 @@ mod docs;
 mod encryption;
 mod examples;
 mod formats;
+mod heap;
 mod killed_writer;
 mod managed_crd;
 mod mount;

@@ -8,7 +8,6 @@ use phase_csi_provider::phase::folder::Folder;
 use phase_csi_provider::phase::{Answer, BadReferences, Selected};
 use phase_csi_provider::render::{self, Layout, MARKER, NameRules, Object, RenderError, Shape};
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
 fn answer(secrets: &[(&str, &str, &str)]) -> Answer {
     let secrets = secrets.iter().map(|(folder, key, value)| {
@@ -28,7 +27,7 @@ fn answer(secrets: &[(&str, &str, &str)]) -> Answer {
         }],
         kept: BadReferences::default(),
         fetched: 1,
-        version_key: Zeroizing::new([1; 32]),
+        version_key: [1; 32].into(),
     }
 }
 

@@ -63,7 +63,8 @@ impl DiskKey {
         let part = |purpose| {
             let key = derive(secret, purpose);
             let digest = keyed_digest(&*key, host.as_bytes()).expect("BLAKE2b takes 64 bytes");
-            Zeroizing::new(digest)
+            let digest = Zeroizing::new(digest);
+            SecretKey::filled(|key| key.copy_from_slice(&*digest))
         };
         let name = part("phase-csi-provider state directory: name");
         Self {
