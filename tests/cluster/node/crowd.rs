@@ -1,6 +1,7 @@
 //! Many pods at once: a Deployment whose pods are watched from the node's side.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod as PodObject;
@@ -14,6 +15,8 @@ use crate::team::{CLASS, Team, pod_spec};
 pub(crate) struct Crowd<'a> {
     team: &'a Team,
     name: String,
+    /// How many pods there are to be.
+    replicas: AtomicUsize,
 }
 
 impl<'a> Crowd<'a> {
@@ -31,10 +34,12 @@ impl<'a> Crowd<'a> {
         Self {
             team,
             name: name.to_owned(),
+            replicas: AtomicUsize::new(replicas),
         }
     }
 
     pub(crate) async fn scale(&self, replicas: usize) {
+        self.replicas.store(replicas, Ordering::Relaxed);
         let (name, replicas) = (
             format!("deployment/{}", self.name),
             format!("--replicas={replicas}"),
@@ -60,11 +65,14 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// Waits until the file of every pod has this text, on the node's own disk: a
+    /// Waits until the file of every pod, of as many as there are to be, has this text, on the node's own disk: a
     /// shell in each of them would be most of the test's work. How long it took.
     pub(crate) async fn all_show(&self, key: &str, text: &str) -> Duration {
         let begun = Instant::now();
         let volumes = self.volumes().await;
+        let replicas = self.replicas.load(Ordering::Relaxed);
+        assert!(replicas > 0, "files of no pod are always right");
+        assert_eq!(volumes.len(), replicas, "the volumes: {volumes:?}");
         loop {
             let wrong: Vec<_> = volumes
                 .iter()
@@ -97,6 +105,7 @@ impl<'a> Crowd<'a> {
     /// Ends all pods and waits until none of their volumes is mounted any more.
     pub(crate) async fn leave(&self) {
         let volumes = self.volumes().await;
+        assert!(!volumes.is_empty(), "nobody is left to leave");
         self.scale(0).await;
         let begun = Instant::now();
         loop {

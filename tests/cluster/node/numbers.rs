@@ -111,6 +111,11 @@ fn resident(pid: Pid) -> u64 {
         * 1024
 }
 
+/// Of this test; what a user would leave at a minute.
+const POLL: Duration = Duration::from_secs(10);
+/// kubelet's round here (`syncFrequency`), in which volumes are published again.
+const REPUBLISH: Duration = Duration::from_secs(2);
+
 #[tokio::test]
 async fn a_changed_secret_reaches_the_container_within_a_poll_and_a_republish() {
     upgrade(&["--set", "phase.pollInterval=10s"]).await;
@@ -135,6 +140,11 @@ async fn a_changed_secret_reaches_the_container_within_a_poll_and_a_republish() 
         &format!("{:.1} s", worst.as_secs_f64()),
         "10 s + one republish",
     );
+    // Half of all changes come in the first half of an interval, so the median leaves room
+    // for a busy machine; nothing may wait for a second poll and a second republish.
+    let usual = median(took.clone());
+    assert!(usual <= POLL + REPUBLISH, "{took:?}");
+    assert!(*worst <= 2 * (POLL + REPUBLISH), "{took:?}");
     crowd.leave().await;
     upgrade(&[]).await;
 }
