@@ -36,6 +36,8 @@ address=10.99.0.1 # of the node, and what the API server advertises: no loopback
 inside mount --make-rprivate /
 inside ip link set lo up
 inside ip address add "$address/32" dev lo
+# Where a test's own Phase listens: here, too, but no address that the node calls its own.
+inside ip address add 10.99.1.1/32 dev lo
 "$here/certs.sh" "$RUN/pki" $NODE
 start etcd "$BIN/etcd" --data-dir "$RUN/etcd" --listen-client-urls http://127.0.0.1:2379 \
   --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 \

@@ -9,4 +9,4 @@ key ca
 openssl req -x509 -new -key ca.key -days 2 -subj "/CN=a private CA" -out ca.crt
 key tls
 openssl req -new -key tls.key -subj /CN=phase | openssl x509 -req -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 \
-  -extfile <(echo "subjectAltName=IP:10.96.0.20,IP:10.99.0.1,DNS:phase.phase.svc") -out tls.crt 2>/dev/null
+  -extfile <(echo "subjectAltName=IP:10.96.0.20,IP:10.99.0.1,IP:10.99.1.1,DNS:phase.phase.svc") -out tls.crt 2>/dev/null

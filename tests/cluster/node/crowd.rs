@@ -65,8 +65,9 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// Waits until the file of every pod, of as many as there are to be, has this text, on the node's own disk: a
-    /// shell in each of them would be most of the test's work. How long it took.
+    /// Waits until the file of every pod, of as many as there are to be, has this text, on
+    /// the node's own disk: a shell in each of them would be most of the test's work. How
+    /// long it took.
     pub(crate) async fn all_show(&self, key: &str, text: &str) -> Duration {
         let begun = Instant::now();
         let volumes = self.volumes().await;

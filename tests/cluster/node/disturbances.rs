@@ -57,12 +57,19 @@ async fn disturbance<F: Future<Output = ()>>(
         "{what}: right again after {:?}",
         started + turned
     );
-    let most = match mounts {
-        // An event of each pod that is told apart by its text, and one more.
-        Mounts::MayFail => 2 * (before + more),
-        Mounts::DoNotFail => 0,
+    // Without a driver, kubelet tells so as often as it tries.
+    let blames_driver = |event: &&String| {
+        event.contains("csi-secrets-store/csi.sock") || event.contains("registered CSI drivers")
     };
-    assert!(failed.len() <= most, "{what}: {failed:#?}");
+    let (most, of_driver) = match mounts {
+        // An event of each pod that is told apart by its text, and one more.
+        Mounts::MayFail => (
+            2 * (before + more),
+            failed.iter().filter(blames_driver).count(),
+        ),
+        Mounts::DoNotFail => (0, 0),
+    };
+    assert!(failed.len() - of_driver <= most, "{what}: {failed:#?}");
     crowd.leave().await;
 }
 

@@ -61,6 +61,18 @@ async fn a_pod_that_names_no_secret_is_told_how_to() {
     pod.event("nodePublishSecretRef").await;
 }
 
+/// The admin admits `*`, which admits no address of the node.
+#[tokio::test]
+async fn a_class_that_leads_to_the_node_itself_is_told_what_would_admit_it() {
+    let team = Team::new("inward", &[("KEY", "canary-inward")]).await;
+    let host = "https://10.99.0.1:9999";
+    team.class(CLASS, json!({"phaseHost": host}), json!([]))
+        .await;
+    let pod = team.pod("web").await;
+    let event = pod.event("is an address of the node").await;
+    assert!(event.contains(&format!("--allowed-host {host}")), "{event}");
+}
+
 /// Point 18, as far as it goes before pod identities: kubelet hands the driver tokens
 /// for the audience `phase`, which reach us and stay unused; and what the provider may
 /// do at the API server is nothing, tokens least of all.

@@ -7,8 +7,8 @@ use crate::cluster::{apply, folder, kubectl};
 
 const APP: &str = "shop";
 const ENVIRONMENT: &str = "Production";
-/// The node's address, which its pods reach.
-const NODE: &str = "10.99.0.1";
+/// Where pods reach a Phase of a test's own. The node's own address is none that `*` admits.
+const ELSEWHERE: &str = "10.99.1.1";
 
 /// A Phase server in a pod.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ impl Phase {
                         "containers": [{
                             "name": "emulator", "image": "localhost/emulator:1", "imagePullPolicy": "Never",
                             "args": [
-                                "--file=/phase/organisation.yaml", format!("--listen={NODE}:{port}"), format!("--control={control}"),
+                                "--file=/phase/organisation.yaml", format!("--listen={ELSEWHERE}:{port}"), format!("--control={control}"),
                                 "--tls-cert=/phase/tls.crt", "--tls-key=/phase/tls.key",
                             ],
                             "volumeMounts": [{"name": "phase", "mountPath": "/phase"}],
@@ -70,7 +70,7 @@ impl Phase {
         apply(namespace, &deployment.to_string()).await;
         let phase = Self {
             namespace: namespace.to_owned(),
-            host: Some(format!("https://{NODE}:{port}")),
+            host: Some(format!("https://{ELSEWHERE}:{port}")),
             control,
         };
         phase.answers().await;
