@@ -27,6 +27,9 @@ use phase_csi_provider::snapshot::{Settings, Snapshot, Upstream};
 use phase_emulator::{Emulator, Options, Seed};
 use serde_json::{Value, json};
 
+#[path = "requests/mod.rs"]
+mod requests;
+
 const LATENCY: Duration = Duration::from_millis(50);
 const ROUNDS: usize = 9;
 
@@ -95,36 +98,16 @@ impl Bench {
         counters.tokens + counters.secrets
     }
 
-    /// Two requests one after the other over a kept connection, bodies read.
-    async fn bare(&self, http: &reqwest::Client) -> Duration {
-        let begun = Instant::now();
-        let control = self.emulator.control();
-        let token = control.token("ci").unwrap();
-        let bearer = token.split(':').nth(2).unwrap();
-        let environment = control.environment_id("app", "Production").unwrap();
-        for path in ["/service/secrets/tokens/", "/service/secrets/"] {
-            let answer = http
-                .get(format!("{}{path}", self.emulator.url()))
-                .header("authorization", format!("Bearer ServiceAccount {bearer}"))
-                .header("environment", &environment)
-                .send();
-            let answer = answer.await.unwrap();
-            assert_eq!(answer.status(), 200);
-            answer.bytes().await.unwrap();
-        }
-        begun.elapsed()
-    }
-
     async fn time_at_latency(&self) {
         self.emulator.control().set_latency(LATENCY);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let client = client();
-        self.bare(&http).await;
+        requests::two(&self.emulator, "ci", &http).await;
         self.mount(&client).await;
         let (mut mounts, mut bares) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             mounts.push(self.mount(&client).await);
-            bares.push(self.bare(&http).await);
+            bares.push(requests::two(&self.emulator, "ci", &http).await);
         }
         let (mount, bare) = (median(mounts), median(bares));
         println!(

@@ -15,6 +15,8 @@
 
 mod bare;
 mod node;
+#[path = "../requests/mod.rs"]
+mod requests;
 mod tokens;
 mod usage;
 

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use phase_emulator::Emulator;
-
 use crate::node::{Node, Volume};
+use crate::requests;
 use crate::{ROUNDS, median, mib, ms, ratio, row};
 
 /// Of the backend.
@@ -102,10 +101,10 @@ pub(crate) async fn fresh() {
             tokio::time::sleep(Duration::from_millis(300)).await;
             firsts.push(first(&node, "t0").await);
             let http = reqwest::Client::builder().no_proxy().build().unwrap();
-            bare(&node.emulator, &http).await;
+            requests::two(&node.emulator, "t0", &http).await;
             for token in 1..4 {
                 colds.push(first(&node, &format!("t{}", token + round)).await);
-                bares.push(bare(&node.emulator, &http).await);
+                bares.push(requests::two(&node.emulator, "t0", &http).await);
             }
         }
         let (first, cold, bare) = (median(firsts), median(colds), median(bares));
@@ -131,26 +130,6 @@ async fn first(node: &Node, token: &str) -> Duration {
     let request = node.request(&Volume::of_one_class(token, 1)[0]);
     let begun = Instant::now();
     node.ask(&request).await.unwrap();
-    begun.elapsed()
-}
-
-/// Two requests one after the other, bodies read.
-async fn bare(emulator: &Emulator, http: &reqwest::Client) -> Duration {
-    let control = emulator.control();
-    let token = control.token("t0").unwrap();
-    let bearer = token.split(':').nth(2).unwrap();
-    let environment = control.environment_id("app", "Production").unwrap();
-    let begun = Instant::now();
-    for path in ["/service/secrets/tokens/", "/service/secrets/"] {
-        let answer = http
-            .get(format!("{}{path}", emulator.url()))
-            .header("authorization", format!("Bearer ServiceAccount {bearer}"))
-            .header("environment", &environment)
-            .send();
-        let answer = answer.await.unwrap();
-        assert_eq!(answer.status(), 200);
-        answer.bytes().await.unwrap();
-    }
     begun.elapsed()
 }
 
